@@ -1,0 +1,187 @@
+"""Artefact folders: written under a temporary name, renamed when complete, and described by `card.json`.
+
+A folder without a card does not exist. The card lists every file with its size and SHA-256, so that a truncated file is
+found on opening and a folder has one identity that later steps can record as their input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from dermsynth import __version__
+from dermsynth.core.errors import ArtefactError
+
+CARD = "card.json"
+_LIBRARIES = ("torch", "lightning-fabric", "numpy", "polars", "scikit-learn", "pillow", "opencv-python-headless")
+
+
+@dataclass
+class Draft:
+    """A folder under construction: write files below `path` and facts into `card`."""
+
+    path: Path
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def creating(out: Path, kind: str, *, force: bool = False) -> Iterator[Draft]:
+    """Build the artefact folder `out`; it appears only if the block ends without an error.
+
+    Args:
+        out: The folder to make. Missing parents are made.
+        kind: What it is (`cohort`, `run`, `fit`, …); `read_card` checks it.
+        force: Replace an existing artefact. The old one stays until the new one is complete.
+
+    Raises:
+        ArtefactError: `out` exists and `force` is false, or the disk is full.
+    """
+    out = check_free(out, force=force)
+    temporary = out.with_name(f".{out.name}.tmp-{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    with explained_disk_errors(out):
+        temporary.mkdir(parents=True)
+        draft = Draft(temporary)
+        try:
+            yield draft
+            finish(temporary, out, kind, draft.card)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_free(out: Path, *, force: bool) -> Path:
+    """Return `out` as an absolute path, or raise ArtefactError if something is there and `force` is false."""
+    out = Path(out).absolute()
+    if out.exists() and not force:
+        raise ArtefactError(f"{out}: already exists; choose another --out, or --force to replace it")
+    if out.exists() and not (out / CARD).exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ArtefactError(f"{out}: is no dermsynth artefact (no {CARD}), so --force will not delete it; move it away")
+    return out
+
+
+def finish(draft: Path, out: Path, kind: str, facts: Mapping[str, Any]) -> None:
+    """Write the card of the complete folder `draft` and rename it to `out`, replacing what was there."""
+    files = {
+        path.relative_to(draft).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for path in sorted(draft.rglob("*"))
+        if path.is_file() and path.name != CARD
+    }
+    card = {
+        "kind": kind,
+        "dermsynth": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        **facts,
+        "files": files,
+    }
+    write_json(draft / CARD, card)
+    for path in [draft / name for name in files] + [draft / CARD, draft]:
+        _sync(path)
+    if out.exists():
+        old = out.with_name(f".{out.name}.old-{os.getpid()}")
+        out.rename(old)
+        draft.rename(out)
+        shutil.rmtree(old)
+    else:
+        draft.rename(out)
+    _sync(out.parent)
+
+
+def read_card(path: Path, kind: str) -> dict[str, Any]:
+    """Return the card of a complete artefact folder of this kind.
+
+    Raises:
+        ArtefactError: no folder, no card, an unreadable card, another kind, or a file that is missing or of another
+            size than when it was written.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise ArtefactError(f"{path}: no such folder; expected a dermsynth {kind}")
+    try:
+        card: dict[str, Any] = json.loads((path / CARD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtefactError(f"{path}: has no {CARD}, so it is no complete {kind}; make it again") from None
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path / CARD}: cannot be read ({error}); make the {kind} again") from None
+    if card.get("kind") != kind:
+        raise ArtefactError(f"{path}: is a {card.get('kind', 'folder of unknown kind')}, expected a {kind}")
+    for name, known in card["files"].items():
+        file = path / name
+        if not file.is_file():
+            raise ArtefactError(f"{file}: is missing; make the {kind} again")
+        if file.stat().st_size != known["bytes"]:
+            found = file.stat().st_size
+            raise ArtefactError(f"{file}: has {found} bytes, its card says {known['bytes']}; make the {kind} again")
+    return card
+
+
+def identity(card: Mapping[str, Any]) -> str:
+    """Return the SHA-256 that stands for the content of the artefact: its files' names and hashes."""
+    lines = "".join(f"{name} {known['sha256']}\n" for name, known in sorted(card["files"].items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically: readers see the old file or the new one."""
+    write_atomically(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, flush it to disk and rename it."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def explained_disk_errors(out: Path) -> Iterator[None]:
+    """Turn 'no space left', 'quota exceeded' and 'file too large' into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise ArtefactError(
+                f"{out}: the disk is full ({os.strerror(error.errno)}); nothing half-written was kept: "
+                "free some space and run the same command again"
+            ) from error
+        raise
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that can change a number, without importing them."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
