@@ -1,0 +1,25 @@
+"""Published generative methods, one file each. The registry maps a name to its class without importing torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from dermsynth.core.config import nearest
+from dermsynth.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dermsynth.algorithms.base import Algorithm
+
+ALGORITHMS = {
+    "dcgan": "dermsynth.algorithms.dcgan:Dcgan",
+}
+
+
+def algorithm_class(name: str) -> type[Algorithm]:
+    """Return the class of an algorithm; raises ConfigError that suggests the nearest name."""
+    if name not in ALGORITHMS:
+        raise ConfigError(f"unknown algorithm '{name}'; {nearest(name, ALGORITHMS)}")
+    module, attribute = ALGORITHMS[name].split(":")
+    found: type[Algorithm] = getattr(import_module(module), attribute)
+    return found

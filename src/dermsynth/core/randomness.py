@@ -6,7 +6,9 @@ saving. The purpose keeps draws apart that share a step (noise, feed, augmentati
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,3 +33,16 @@ def torch_generator(seed: int, purpose: str, step: int = 0, device: str | torch.
     import torch
 
     return torch.Generator(device=device).manual_seed(key(seed, purpose, step))
+
+
+@contextlib.contextmanager
+def global_torch_seed(seed: int, purpose: str, step: int = 0) -> Iterator[None]:
+    """Let torch's global generator start from this key inside the block; afterwards it is as it was.
+
+    Only for what draws from the global generator by design, such as the initial weights of a layer.
+    """
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(key(seed, purpose, step))
+        yield

@@ -1,0 +1,31 @@
+"""The exponential moving average of a network's weights: what is sampled, since it varies less than the last step."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+_WARM_UP_SHARE = 0.1
+"""The average reaches back over at most this share of what was trained, or the first steps would linger in it."""
+
+
+class Average:
+    """The moving average of a network (weights and batch-norm statistics), with a half-life in thousands of images."""
+
+    def __init__(self, network: nn.Module, halflife_kimg: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self._halflife_kimg = halflife_kimg
+        self._average, self._live = _floats(self.network), _floats(network)
+
+    @torch.no_grad()
+    def update(self, images_seen: int, batch_size: int) -> None:
+        """Move towards the live network after a step that brought the run to `images_seen`."""
+        halflife = min(self._halflife_kimg * 1000, images_seen * _WARM_UP_SHARE)
+        torch._foreach_lerp_(self._average, self._live, 1 - 0.5 ** (batch_size / halflife))
+
+
+def _floats(network: nn.Module) -> list[Tensor]:
+    tensors = [*network.parameters(), *network.buffers()]
+    return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
