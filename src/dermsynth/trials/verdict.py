@@ -1,0 +1,288 @@
+"""From prediction files to a verdict: does training on the treatment instead of the control change the endpoint?
+
+Nothing else is read: no images, no models. Re-analysis takes seconds. The statistics and their reasoning are in
+`dermsynth.metrics.statistics`; the words of the sentence are in `dermsynth.trials.wording`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from dermsynth.core.config import Config
+from dermsynth.core.errors import ConfigError, InputError
+from dermsynth.metrics import scores, statistics
+from dermsynth.metrics.statistics import Difference, Lesions, Outcome, Recalls, Statistic
+from dermsynth.trials import wording
+from dermsynth.trials.evidence import Evidence
+
+SCHEMA = 1
+_ALSO_AGAINST = ("placebo", "classical", "real")
+
+
+class Declared(Config):
+    """What is measured and what counts as a difference, declared before anything is trained."""
+
+    metric: Literal["balanced_accuracy"] = "balanced_accuracy"
+    smallest_difference: float = Field(default=0.02, gt=0, lt=1, description="share, 0.02 = 2 points")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    resamples: int = Field(default=2000, ge=100)
+    split: Literal["test", "val"] = "test"
+
+
+class Endpoint(Declared):
+    """The declared endpoint with the seed of its resampling."""
+
+    seed: int = 0
+
+
+class Band(Config):
+    """A score's mean over seeds with its interval and the score of each seed; shares in [0, 1]."""
+
+    mean: float
+    low: float
+    high: float
+    by_seed: tuple[float, ...]
+
+
+class Arm(Config):
+    """How one arm's classifiers did on the split. `confusion`: rows actual, columns predicted, summed over seeds."""
+
+    balanced_accuracy: Band
+    accuracy: Band
+    macro_auc: Band
+    recall: dict[str, Band]
+    confusion: tuple[tuple[int, ...], ...]
+    train_counts: dict[str, int] | None
+
+
+class Change(Config):
+    """A paired difference (share, not points), its interval, two-sided p-value and outcome."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    outcome: Outcome
+    by_seed: tuple[float, ...]
+
+
+class Comparison(Config):
+    """`arm` minus `against` on the endpoint's metric, and on each class's recall."""
+
+    arm: str
+    against: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    outcome: Outcome
+    by_seed: tuple[float, ...]
+    recall: dict[str, Change]
+
+
+class Count(Config):
+    """Images and lesions of one class."""
+
+    images: int
+    lesions: int
+
+
+class TestSet(Config):
+    """What the verdict rests on."""
+
+    __test__ = False  # for pytest: this is no test class
+
+    images: int
+    lesions: int
+    per_class: dict[str, Count]
+
+
+class Verdict(Config):
+    """The result of a trial; `to_json()` is `verdict.json`, `Verdict.model_validate` reads it back."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    trial: str
+    sentence: str
+    outcome: Outcome
+    treatment: str
+    control: str
+    endpoint: Declared
+    seeds: tuple[int, ...]
+    generators: int
+    classes: tuple[str, ...]
+    test: TestSet
+    arms: dict[str, Arm]
+    comparisons: tuple[Comparison, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values without times or paths: equal inputs give equal bytes."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def comparison(self, arm: str, against: str) -> Comparison | None:
+        """Return the comparison of two arms, or None if the trial does not make it."""
+        return next((c for c in self.comparisons if (c.arm, c.against) == (arm, against)), None)
+
+
+def judge(
+    fits: Mapping[str, Mapping[int, Path]],
+    endpoint: Endpoint,
+    *,
+    control: str,
+    treatment: str,
+    name: str,
+    generators: int,
+    train_counts: Mapping[str, Mapping[str, int]] | None = None,
+) -> Verdict:
+    """Compare the arms of a trial.
+
+    Args:
+        fits: For each arm and seed, the fit's folder or its `predictions.parquet`.
+        endpoint: What was declared.
+        control: The arm that every other one is compared with.
+        treatment: The arm the verdict is about; it is also compared with placebo, classical and real.
+        name: Of the trial.
+        generators: How many generators were trained; 0 if no arm has synthetic images.
+        train_counts: Training images per class for each arm, as far as known.
+
+    Raises:
+        ConfigError: control or treatment is no arm, they are the same, or generators is negative.
+        InputError: arms with different seeds; a predictions file that cannot be used, or that is about other images,
+            labels, lesions or classes than the others; a class without an image.
+    """
+    seeds = _checked_seeds(fits, control, treatment)
+    if generators < 0:
+        raise ConfigError(f"generators is {generators}; expected 0 or more")
+    evidence = Evidence.read(fits, seeds, endpoint.split)
+    lesions = Lesions.of(evidence.labels, evidence.lesion_ids, len(evidence.classes))
+    recalls = statistics.bootstrap_recalls(
+        (evidence.predicted == evidence.labels).T, lesions, resamples=endpoint.resamples, seed=endpoint.seed
+    )
+    comparisons = tuple(
+        _comparison(evidence, recalls, endpoint, arm, against)
+        for arm, against in _pairs(list(fits), control, treatment)
+    )
+    verdict = Verdict(
+        schema=SCHEMA,
+        trial=name,
+        sentence="",
+        outcome=next(c for c in comparisons if c.arm == treatment).outcome,
+        treatment=treatment,
+        control=control,
+        endpoint=Declared.model_validate(endpoint.model_dump(exclude={"seed"})),
+        seeds=seeds,
+        generators=generators,
+        classes=evidence.classes,
+        test=_test_set(evidence, lesions),
+        arms=_arms(evidence, recalls, lesions, endpoint.confidence, train_counts or {}),
+        comparisons=comparisons,
+    )
+    return verdict.model_copy(update={"sentence": wording.sentence(verdict)})
+
+
+def _checked_seeds(fits: Mapping[str, Mapping[int, Path]], control: str, treatment: str) -> tuple[int, ...]:
+    for role, arm in (("control", control), ("treatment", treatment)):
+        if arm not in fits:
+            raise ConfigError(f"the {role} '{arm}' is no arm of this trial; arms: {', '.join(fits)}")
+    if control == treatment:
+        raise ConfigError(f"treatment and control are both '{control}'; compare two different arms")
+    seeds = tuple(sorted(fits[control]))
+    if not seeds:
+        raise InputError(f"arm '{control}' has no fit; fit every arm with every seed")
+    for arm, by_seed in fits.items():
+        if tuple(sorted(by_seed)) != seeds:
+            raise InputError(
+                f"arm '{arm}' was fitted with seeds {sorted(by_seed)}, arm '{control}' with {list(seeds)}; "
+                "differences are paired by seed: fit every arm with the same seeds"
+            )
+    return seeds
+
+
+def _pairs(arms: Sequence[str], control: str, treatment: str) -> list[tuple[str, str]]:
+    """Every arm against the control, then the treatment against what else could explain its result."""
+    pairs = [(arm, control) for arm in arms if arm != control]
+    others = [(treatment, arm) for arm in _ALSO_AGAINST if arm in arms and arm != treatment]
+    return pairs + [pair for pair in others if pair not in pairs]
+
+
+def _comparison(evidence: Evidence, recalls: Recalls, endpoint: Endpoint, arm: str, against: str) -> Comparison:
+    def difference(statistic: Statistic) -> Difference:
+        return statistics.compare(
+            statistic,
+            evidence.fits_of(arm),
+            evidence.fits_of(against),
+            margin=endpoint.smallest_difference,
+            confidence=endpoint.confidence,
+        )
+
+    return Comparison(
+        arm=arm,
+        against=against,
+        metric=endpoint.metric,
+        **_plain(difference(recalls.balanced_accuracy())),
+        recall={
+            name: Change(**_plain(difference(recalls.of_class(index)))) for index, name in enumerate(evidence.classes)
+        },
+    )
+
+
+def _arms(
+    evidence: Evidence,
+    recalls: Recalls,
+    lesions: Lesions,
+    confidence: float,
+    train_counts: Mapping[str, Mapping[str, int]],
+) -> dict[str, Arm]:
+    shares = np.bincount(evidence.labels, minlength=len(evidence.classes)) / len(evidence.labels)
+    balanced, accuracy = recalls.balanced_accuracy(), recalls.combined(shares)
+    auc = statistics.auc_statistic(evidence.labels, evidence.probabilities, lesions)
+    predicted = evidence.predicted
+
+    def band(statistic: Statistic, arm: str) -> Band:
+        return Band(**_plain(statistics.estimate(statistic, evidence.fits_of(arm), confidence=confidence)))
+
+    def confusion(arm: str) -> tuple[tuple[int, ...], ...]:
+        each = [
+            scores.confusion_matrix(evidence.labels, predicted[f], len(evidence.classes)) for f in evidence.fits_of(arm)
+        ]
+        return tuple(tuple(row) for row in np.sum(each, axis=0).tolist())
+
+    return {
+        arm: Arm(
+            balanced_accuracy=band(balanced, arm),
+            accuracy=band(accuracy, arm),
+            macro_auc=band(auc, arm),
+            recall={name: band(recalls.of_class(index), arm) for index, name in enumerate(evidence.classes)},
+            confusion=confusion(arm),
+            train_counts=dict(train_counts[arm]) if arm in train_counts else None,
+        )
+        for arm in evidence.arms
+    }
+
+
+def _test_set(evidence: Evidence, lesions: Lesions) -> TestSet:
+    images = np.bincount(evidence.labels, minlength=len(evidence.classes))
+    return TestSet(
+        images=len(evidence.labels),
+        lesions=len(np.unique(evidence.lesion_ids)),
+        per_class={
+            name: Count(images=int(images[index]), lesions=int(lesions.counts[index]))
+            for index, name in enumerate(evidence.classes)
+        },
+    )
+
+
+def _plain(result: Difference | statistics.Estimate) -> dict[str, Any]:
+    """Return the fields with -0.0 as 0.0, so that equal results have equal bytes."""
+
+    def unsigned(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(unsigned(v) for v in value)
+        return value + 0.0 if isinstance(value, float) else value
+
+    return {key: unsigned(value) for key, value in vars(result).items()}

@@ -1,0 +1,94 @@
+"""A verdict in one to three plain sentences. Every number in them is a field of the verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dermsynth.trials.verdict import Comparison, Verdict
+
+
+def sentence(verdict: Verdict) -> str:
+    """Return the finding, what else follows from the other arms, and what the interval leaves out."""
+    said = (_finding(verdict), _context(verdict), _left_out(verdict))
+    return " ".join(part for part in said if part)
+
+
+def _finding(verdict: Verdict) -> str:
+    main = verdict.comparison(verdict.treatment, verdict.control)
+    assert main is not None
+    margin = f"{100 * verdict.endpoint.smallest_difference:.1f} points"
+    number = len(verdict.seeds)
+    verb, size, meaning = {
+        "helps": ("raised", points(main.difference), _beyond(main.low, margin, verdict, "gain")),
+        "harms": ("lowered", points(-main.difference), _beyond(-main.high, margin, verdict, "loss")),
+        "equivalent": ("changed", signed(main.difference), f"all within the {margin} declared not to matter"),
+        "inconclusive": ("changed", signed(main.difference), f"differences under {margin} were declared not to matter"),
+    }[main.outcome]
+    size = size if main.outcome in ("helps", "harms") else f"{size} points"
+    return (
+        f"{main.outcome.capitalize()}: over {number} seed{'s' * (number != 1)}, training on {main.arm} instead of "
+        f"{main.against} {verb} balanced accuracy on {verdict.test.images} {verdict.endpoint.split} images of "
+        f"{verdict.test.lesions} lesions by {size} ({_interval(main, verdict)}, {_p(main.p_value)}); {meaning}."
+    )
+
+
+def _beyond(nearest: float, margin: float | str, verdict: Verdict, what: str) -> str:
+    if nearest >= verdict.endpoint.smallest_difference:
+        return f"the whole interval lies beyond the {margin} declared to matter"
+    return f"the {what} may still be smaller than the {margin} declared to matter"
+
+
+def _context(verdict: Verdict) -> str:
+    """What placebo and oracle say about the treatment's result."""
+    parts = []
+    main = verdict.comparison(verdict.treatment, verdict.control)
+    placebo = verdict.comparison(verdict.treatment, "placebo")
+    if main is not None and main.outcome == "helps" and placebo is not None and placebo.low <= 0:
+        parts.append(
+            f"the gain cannot be credited to what the images show: it was not told apart from that of the placebo, the "
+            f"same images with shuffled labels ({signed(placebo.difference)} points, {_interval(placebo, verdict)})"
+        )
+    oracle = verdict.comparison("oracle", verdict.control)
+    if main is not None and oracle is not None and verdict.treatment != "oracle" and oracle.low > 0:
+        share = main.difference / oracle.difference
+        reached = f"{100 * share:.0f} % of that" if share > 0 else "none of that"
+        parts.append(
+            f"as many new real images (oracle) gained {points(oracle.difference)} ({_interval(oracle, verdict)}), and "
+            f"{verdict.treatment} reached {reached}"
+        )
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _left_out(verdict: Verdict) -> str:
+    one_seed, one_generator = len(verdict.seeds) == 1, verdict.generators == 1
+    if one_seed and one_generator:
+        return "One seed and one generator were trained: how others would differ is left out of the interval."
+    if one_seed:
+        return "One seed was trained: how other seeds would differ is left out of the interval."
+    few = "Two seeds say little about how others would differ: train three or more" if len(verdict.seeds) == 2 else ""
+    if one_generator:
+        generator = "ne generator was trained: how another one would differ is left out of the interval."
+        return f"{few}; o{generator}" if few else f"O{generator}"
+    return f"{few}." if few else ""
+
+
+def points(share: float) -> str:
+    """Return a share as points without a sign: 0.031 -> '3.1 points'."""
+    return f"{abs(100 * share):.1f} points"
+
+
+def signed(share: float) -> str:
+    """Return a share as points with a sign and without '-0.0': 0.008 -> '+0.8'."""
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
+
+
+def _interval(comparison: Comparison, verdict: Verdict) -> str:
+    return f"{100 * verdict.endpoint.confidence:g} % interval {signed(comparison.low)} to {signed(comparison.high)}"
+
+
+def _p(p_value: float) -> str:
+    if p_value < 0.001:
+        return "p < 0.001"
+    return f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
