@@ -215,7 +215,7 @@ class CohortWriter:
     """Appends rows to the files of a cohort; made by `writing_cohort`."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._tables: list[pl.DataFrame] = []
         self._arrays: dict[str, _ArrayFile] = {}
 
@@ -225,7 +225,7 @@ class CohortWriter:
         for name, array in ((IMAGES, images), (MASKS, masks)):
             if array is not None:
                 if name not in self._arrays:
-                    self._arrays[name] = _ArrayFile(self._folder / name, array.shape[1:])
+                    self._arrays[name] = _ArrayFile(self.folder / name, array.shape[1:])
                 self._arrays[name].append(array)
 
     def close(self) -> pl.DataFrame:
@@ -236,7 +236,7 @@ class CohortWriter:
             array.close()
         table = pl.concat(self._tables, how="diagonal_relaxed")
         table = table.select(*COLUMNS, pl.exclude(*COLUMNS))
-        table.write_parquet(self._folder / TABLE)
+        table.write_parquet(self.folder / TABLE)
         return table
 
     def abandon(self) -> None:
