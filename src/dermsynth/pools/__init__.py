@@ -1,0 +1,1 @@
+"""Pools: cohorts of synthetic images, and how they may join real ones."""

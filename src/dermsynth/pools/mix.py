@@ -1,0 +1,59 @@
+"""Joining synthetic images to a training set, with the refusals that keep a verdict honest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from dermsynth.cohorts.cohort import Cohort
+from dermsynth.core.errors import InputError, LeakageError
+
+
+def mix(cohort: Cohort, pool: Cohort) -> Cohort:
+    """Return the train part of `cohort` with all images of `pool` added to it.
+
+    Args:
+        cohort: Real images with a split.
+        pool: Synthetic images, opened from the folder that `sample` made.
+
+    Raises:
+        LeakageError: the pool's generator saw an image or a lesion of val or test, or cannot say what it saw; or val or
+            test hold synthetic images.
+        InputError: classes or sizes differ.
+    """
+    check_no_synthetic_outside_train(cohort)
+    check_pool(cohort, pool)
+    return Cohort.concat([cohort.part("train"), replace(pool, table=pool.table.with_columns(split=pl.lit("train")))])
+
+
+def check_no_synthetic_outside_train(cohort: Cohort) -> None:
+    """Raise LeakageError if an image of val or test is synthetic."""
+    leaked = cohort.table.filter((pl.col("origin") == "synthetic") & (pl.col("split") != "train"))
+    if leaked.height:
+        first = leaked.row(0, named=True)
+        raise LeakageError(
+            f"{cohort.path or 'cohort'}: synthetic image '{first['image_id']}' stands in the {first['split']} part; "
+            "a verdict needs real images there: remove it"
+        )
+
+
+def check_pool(cohort: Cohort, pool: Cohort) -> None:
+    """Raise LeakageError if what made the pool has seen any image or lesion of the cohort's val or test part."""
+    where = pool.path or "pool"
+    real = pool.table.filter(pl.col("origin") != "synthetic")
+    if real.height:
+        raise InputError(f"{where}: image '{real['image_id'][0]}' is not synthetic; a pool holds synthetic images only")
+    if pool.path is None or not (Path(pool.path) / "seen.parquet").exists():
+        raise LeakageError(f"{where}: does not say which lesions its generator saw (seen.parquet); sample it again")
+    seen = pl.read_parquet(Path(pool.path) / "seen.parquet")
+    held_out = cohort.table.filter(pl.col("split") != "train")
+    for column in ("lesion_id", "image_id"):
+        leaked = held_out.filter(pl.col(column).is_in(seen[column].implode()))
+        if leaked.height:
+            first = leaked.row(0, named=True)
+            raise LeakageError(
+                f"{where}: its generator saw {column} '{first[column]}', which is in the {first['split']} part "
+                f"({leaked.height} such images in all); train the generator on this split's train part"
+            )
