@@ -1,0 +1,132 @@
+"""The phantom: procedural dermoscopy of seven classes, the data set that needs no data.
+
+It is an instrument. The true distribution is known, so new images of new lesions can be drawn without end, every image
+comes with the mask of its lesion, and `overlap` says how hard the classes are to tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from dermsynth.cohorts.sources.phantom import census
+from dermsynth.cohorts.sources.phantom.scene import photograph
+from dermsynth.cohorts.sources.phantom.signs import CLASSES
+from dermsynth.core.config import Config, nearest
+from dermsynth.core.errors import ConfigError
+
+__all__ = ["CLASSES", "DEFAULT_COUNTS", "PhantomConfig", "Photos", "draw"]
+
+DEFAULT_COUNTS = {"akiec": 120, "bcc": 160, "bkl": 240, "df": 90, "mel": 280, "nv": 800, "vasc": 110}
+MIN_SIZE_PX, MAX_SIZE_PX = 16, 1024
+DARK_SKIN = 0.4
+"""Melanin density from which `skin_tone` says dark."""
+
+
+class PhantomConfig(Config):
+    """What to draw."""
+
+    counts: dict[str, int] = Field(default_factory=lambda: dict(DEFAULT_COUNTS))
+    """Images per class, each at least 1; a class that is not named is not drawn."""
+    overlap: float = Field(0.25, ge=0.0, le=1.0)
+    """How much the classes look alike: 0 all textbook cases, 1 every lesion is as likely to look like another class."""
+    seed: int = Field(0, ge=0)
+    first_lesion: int = Field(0, ge=0)
+    """Number of the first lesion. Draws over disjoint ranges of numbers share no lesion; ranges that start at
+    multiples of 1,000 share no patient either."""
+    several_photos: float = Field(0.25, ge=0.0, le=1.0)
+    """Share of lesions with two or three photos."""
+
+    @field_validator("counts")
+    @classmethod
+    def _known_classes(cls, counts: dict[str, int]) -> dict[str, int]:
+        if not counts:
+            raise ValueError(f"names no class; known: {', '.join(CLASSES)}")
+        for name, count in counts.items():
+            if name not in CLASSES:
+                raise ValueError(f"unknown class '{name}'; {nearest(name, CLASSES)}")
+            if count < 1:
+                raise ValueError(f"class '{name}' has {count} images; give at least 1 or leave the class out")
+        return counts
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """A chunk of phantom photos.
+
+    Attributes:
+        table: Row i describes `images[i]`: image_id, label, lesion_id, patient_id, age (years), sex, localization,
+            skin_tone (`light` or `dark`).
+        images: n x H x W x 3, uint8, RGB.
+        masks: n x H x W, uint8, 1 on the lesion.
+    """
+
+    table: pl.DataFrame
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+
+
+def draw(config: PhantomConfig, size_px: int, chunk: int = 256) -> Iterator[Photos]:
+    """Draw the images of a configuration, in the order of lesion numbers, `chunk` at a time.
+
+    An image depends on (seed, overlap, lesion number, photo number) and its size only. The draw takes, class by class,
+    the photos of the first lesions from `first_lesion` on until the count is reached.
+
+    Args:
+        config: What to draw.
+        size_px: Side of the square images, 16 to 1024. The same image at another size shows the same scene.
+        chunk: Images held in memory at a time; it changes nothing else.
+
+    Raises:
+        ConfigError: a size or a chunk out of range.
+    """
+    if not MIN_SIZE_PX <= size_px <= MAX_SIZE_PX:
+        raise ConfigError(f"size_px is {size_px}: the phantom draws {MIN_SIZE_PX} to {MAX_SIZE_PX} pixels; try 64")
+    if chunk < 1:
+        raise ConfigError(f"chunk is {chunk}: expected at least 1 image at a time")
+    return _chunks(config, size_px, chunk)
+
+
+def _chunks(config: PhantomConfig, size_px: int, chunk: int) -> Iterator[Photos]:
+    listed = _listed(config)
+    for start in range(0, len(listed), chunk):
+        part = listed[start : start + chunk]
+        images = np.empty((len(part), size_px, size_px, 3), np.uint8)
+        masks = np.empty((len(part), size_px, size_px), np.uint8)
+        rows = []
+        for i, (lesion, photo, label) in enumerate(part):
+            owner = census.patient(config.seed, census.patient_number(config.seed, lesion))
+            images[i], masks[i] = photograph(config.seed, lesion, photo, label, config.overlap, owner.skin, size_px)
+            rows.append(
+                {
+                    "image_id": f"PH_{lesion:07d}_{photo + 1}",
+                    "label": label,
+                    "lesion_id": f"PHL_{lesion:07d}",
+                    "patient_id": f"PHP_{owner.number:07d}",
+                    "age": owner.age,
+                    "sex": owner.sex,
+                    "localization": census.localization_of(config.seed, lesion, label),
+                    "skin_tone": "dark" if owner.skin.melanin > DARK_SKIN else "light",
+                }
+            )
+        yield Photos(pl.DataFrame(rows), images, masks)
+
+
+def _listed(config: PhantomConfig) -> list[tuple[int, int, str]]:
+    """Return (lesion, photo, label) of every image of the draw."""
+    missing = dict(config.counts)
+    listed = []
+    lesion = config.first_lesion
+    while any(missing.values()):
+        label = census.label_of(config.seed, lesion)
+        taken = min(missing.get(label, 0), census.photos_of(config.seed, lesion, config.several_photos))
+        if taken:
+            listed += [(lesion, photo, label) for photo in range(taken)]
+            missing[label] -= taken
+        lesion += 1
+    return listed
