@@ -52,7 +52,7 @@ def simulate(
     labels = np.repeat(np.arange(len(lesions)), lesions)[number]
 
     def normal(variance: float, *shape: int) -> FloatArray:
-        return np.sqrt(variance) * generator.normal(size=shape)
+        return generator.normal(0, variance**0.5, size=shape)
 
     of_lesion = normal(_LESION, total, 1, 1) + normal(_LESION_ARM, total, 2, 1) + normal(_CHURN, total, 2, seeds)
     of_seed = normal(spread**2 / 2, len(lesions), 2, seeds) + normal(spread**2 / 2, 1, 2, seeds)
@@ -70,7 +70,7 @@ def simulate(
 def truth(spread: float, effect: float) -> float:
     """Return the difference in expected balanced accuracy."""
     scale = np.sqrt(1 + spread**2)
-    return float((ndtr(ndtri(RECALLS) + effect / scale) - RECALLS).mean())
+    return float((ndtr(ndtri(RECALLS) + effect / scale) - ndtr(ndtri(RECALLS))).mean())
 
 
 def line(name: str, seeds: int, spread: float, effect: float, trials: int, resamples: int) -> str:

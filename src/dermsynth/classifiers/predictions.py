@@ -35,7 +35,7 @@ class Predictions:
         labels: int64 (N,), index into `classes`.
         probabilities: float64 (N, C), finite, in [0, 1], rows sum to 1 within `TOLERANCE`.
         classes: The C class names, in the order of indices and columns.
-        where: The file, for messages.
+        where: The file and split, for messages; rows are counted from 1 within the split.
 
     Raises:
         InputError: any of the above does not hold; names the file, the row and the image.
@@ -162,7 +162,7 @@ def read_predictions(path: Path, split: str = "test") -> Predictions:
     if not len(part):
         known = ", ".join(sorted(str(name) for name in table["split"].unique().to_list()))
         raise InputError(f"{file}: has no row of split '{split}'; splits: {known or 'none'}")
-    return _checked(part, classes, str(file))
+    return _checked(part, classes, f"{file}, split '{split}'")
 
 
 def _checked(part: pl.DataFrame, classes: tuple[str, ...], where: str) -> Predictions:

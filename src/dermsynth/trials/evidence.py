@@ -58,7 +58,7 @@ def _need_every_class(found: Predictions) -> None:
     if (counts == 0).any():
         missing = found.classes[int(np.flatnonzero(counts == 0)[0])]
         raise InputError(
-            f"{found.where}: class '{missing}' has no image in this split, so its recall is unknown; "
+            f"{found.where}: class '{missing}' has no image, so its recall is unknown; "
             "split the cohort so that every class is in it, or leave the class out of the cohort"
         )
 
