@@ -1,0 +1,215 @@
+"""What a finished trial folder holds, read and checked once for the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dermsynth.classifiers.predictions import Predictions, read_predictions
+from dermsynth.cohorts.cohort import Cohort
+from dermsynth.core import artefacts
+from dermsynth.core.errors import ArtefactError, InputError
+
+SCHEMA = 1
+_NEEDED = ("trial", "sentence", "outcome", "treatment", "control", "endpoint", "seeds", "classes", "test", "arms")
+
+Card = Mapping[str, Any]
+History = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained generator: its history and the sample grids it drew on the way, oldest first."""
+
+    card: Card
+    history: History
+    samples: dict[int, Path]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One classifier: its history and its predictions on the test part."""
+
+    card: Card
+    history: History
+    predictions: Predictions
+
+
+@dataclass(frozen=True)
+class Job:
+    """One artefact folder and what it is for: `role` is for reading, `name` is the folder's."""
+
+    role: str
+    name: str
+    seed: int | None
+    card: Card
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything the report shows.
+
+    Attributes:
+        verdict: `verdict.json`.
+        protocol: The text of `protocol.yaml`.
+        cohort: The split cohort; `pools`: seed -> synthetic images; `oracle`: new images of a phantom, or None.
+        runs: The generator's replicas; `fits`: arm -> seed -> fit.
+        jobs: Every artefact folder in the order in which data passed through them.
+        fidelity, audit: `fidelity.json` and `audit.json`, or None where absent.
+    """
+
+    verdict: Mapping[str, Any]
+    protocol: str
+    cohort: Cohort
+    pools: dict[int, Cohort]
+    oracle: Cohort | None
+    runs: list[Run]
+    fits: dict[str, dict[int, Fit]]
+    jobs: list[Job]
+    fidelity: Mapping[str, Any] | None
+    audit: list[Mapping[str, Any]] | None
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the fits, in order."""
+        return [int(seed) for seed in self.verdict["seeds"]]
+
+    @property
+    def primary(self) -> Mapping[str, Any]:
+        """The comparison of the treatment with the control."""
+        treatment, control = self.verdict["treatment"], self.verdict["control"]
+        found = (c for c in self.verdict["comparisons"] if c["arm"] == treatment and c["against"] == control)
+        comparison: Mapping[str, Any] = next(found)
+        return comparison
+
+
+def read_trial(trial: Path) -> Evidence:
+    """Read a finished trial folder.
+
+    Raises:
+        ArtefactError: no such folder, or a file, a job folder or an entry of the verdict is missing or unreadable.
+        InputError: predictions that cannot be used, or that know other classes than the verdict.
+    """
+    trial = Path(trial)
+    if not trial.is_dir():
+        raise ArtefactError(f"{trial}: no such folder; expected a finished trial")
+    verdict = _verdict(trial / "verdict.json")
+    index = _json(trial / "index.json")
+    for entry in ("cohort", "runs", "pools", "fits"):
+        if entry not in index:
+            raise ArtefactError(f"{trial / 'index.json'}: has no '{entry}'; run the trial again")
+    cohort = Cohort.open(trial / index["cohort"])
+    pools = {int(seed): Cohort.open(trial / name) for seed, name in index["pools"].items()}
+    oracle = Cohort.open(trial / index["oracle"]) if index.get("oracle") else None
+    runs = [_run(trial / name) for name in index["runs"]]
+    fits = {
+        arm: {int(seed): _fit(trial / name, tuple(verdict["classes"])) for seed, name in by_seed.items()}
+        for arm, by_seed in index["fits"].items()
+    }
+    for arm in verdict["arms"]:
+        for seed in verdict["seeds"]:
+            if int(seed) not in fits.get(arm, {}):
+                raise ArtefactError(f"{trial / 'index.json'}: has no fit of arm '{arm}', seed {seed}; judge it again")
+    cards = {name: fit.card for name, fit in _named(index, fits)}
+    return Evidence(
+        verdict=verdict,
+        protocol=_text(trial / "protocol.yaml"),
+        cohort=cohort,
+        pools=pools,
+        oracle=oracle,
+        runs=runs,
+        fits=fits,
+        jobs=list(_jobs(index, cohort, runs, pools, oracle, cards)),
+        fidelity=_json(trial / "fidelity.json") if (trial / "fidelity.json").exists() else None,
+        audit=_json(trial / "audit.json") if (trial / "audit.json").exists() else None,
+    )
+
+
+def _verdict(path: Path) -> dict[str, Any]:
+    verdict: dict[str, Any] = _json(path)
+    if verdict.get("schema") != SCHEMA:
+        raise ArtefactError(f"{path}: has schema {verdict.get('schema')!r}, this report reads {SCHEMA}; judge it again")
+    missing = [entry for entry in (*_NEEDED, "comparisons") if entry not in verdict]
+    if missing:
+        raise ArtefactError(f"{path}: has no '{missing[0]}'; judge the trial again")
+    treatment, control = verdict["treatment"], verdict["control"]
+    for arm in (treatment, control):
+        if arm not in verdict["arms"]:
+            raise ArtefactError(f"{path}: has no arm '{arm}'; arms: {', '.join(verdict['arms'])}")
+    if not any(c["arm"] == treatment and c["against"] == control for c in verdict["comparisons"]):
+        raise ArtefactError(f"{path}: does not compare '{treatment}' with '{control}'; judge the trial again")
+    return verdict
+
+
+def _run(path: Path) -> Run:
+    card = artefacts.read_card(path, "run")
+    samples = {int(file.stem): file for file in (path / "samples").glob("*.png") if file.stem.isdigit()}
+    return Run(card, _lines(path / "history.jsonl"), dict(sorted(samples.items())))
+
+
+def _fit(path: Path, classes: tuple[str, ...]) -> Fit:
+    card = artefacts.read_card(path, "fit")
+    predictions = read_predictions(path, "test")
+    if predictions.classes != classes:
+        raise InputError(f"{path}: predicts {', '.join(predictions.classes)}; the verdict has {', '.join(classes)}")
+    return Fit(card, _lines(path / "history.jsonl"), predictions)
+
+
+def _named(index: Mapping[str, Any], fits: Mapping[str, Mapping[int, Fit]]) -> Iterator[tuple[str, Fit]]:
+    for arm, by_seed in index["fits"].items():
+        for seed, name in by_seed.items():
+            yield name, fits[arm][int(seed)]
+
+
+def _jobs(
+    index: Mapping[str, Any],
+    cohort: Cohort,
+    runs: list[Run],
+    pools: Mapping[int, Cohort],
+    oracle: Cohort | None,
+    fit_cards: Mapping[str, Card],
+) -> Iterator[Job]:
+    yield Job("cohort", index["cohort"], None, cohort.card)
+    if oracle is not None:
+        yield Job("oracle images", index["oracle"], None, oracle.card)
+    for name, run in zip(index["runs"], runs, strict=True):
+        yield Job("generator", name, _seed_of(run.card), run.card)
+    for seed, name in index["pools"].items():
+        yield Job("pool", name, int(seed), pools[int(seed)].card)
+    for arm, by_seed in index["fits"].items():
+        for seed, name in by_seed.items():
+            yield Job(f"fit of {arm}", name, int(seed), fit_cards[name])
+
+
+def _seed_of(card: Card) -> int | None:
+    found = card.get("seed", (card.get("config") or {}).get("seed"))
+    return int(found) if isinstance(found, int | str) and str(found).isdigit() else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ArtefactError(f"{path}: is missing, so the trial is not finished; run it again") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtefactError(f"{path}: cannot be read ({error}); run the trial again") from None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise ArtefactError(f"{path}: is no JSON ({error}); run the trial again") from None
+
+
+def _lines(path: Path) -> History:
+    """Return the objects of a JSON-lines file; a job without one has no curves."""
+    if not path.exists():
+        return []
+    try:
+        return [json.loads(line) for line in _text(path).splitlines() if line.strip()]
+    except json.JSONDecodeError as error:
+        raise ArtefactError(f"{path}: holds a line that is no JSON ({error}); make the job again") from None

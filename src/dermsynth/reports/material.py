@@ -1,0 +1,182 @@
+"""What the trial was made of, as the page shows it: class counts, images, and how generator and classifiers learnt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from dermsynth.cohorts.cohort import Cohort
+from dermsynth.reports import figures, numbers, pictures
+from dermsynth.reports.evidence import Evidence, History, Run
+from dermsynth.reports.figures import Curve
+from dermsynth.reports.results import NARROW_PX, WIDE_PX, role_of
+from dermsynth.reports.texts import ADDED
+
+COLUMNS, ROWS = 3, 2
+"""Images of one class in a contact sheet."""
+SNAPSHOTS = 6
+_SMOOTHED = 40  # points of a generator's curve: the mean of what lies between, or noise hides the course
+
+
+def distributions(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return bars of images per class: one block per distinct training set, then validation and test."""
+    base = evidence.cohort.part("train").counts()
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for name, arm in evidence.verdict["arms"].items():
+        if arm.get("train_counts"):
+            groups.setdefault(tuple(arm["train_counts"][c] for c in base), []).append(name)
+    largest = max([*base.values(), *(n for counts in groups for n in counts)])
+    blocks = [
+        _block(", ".join(names), f"Train: {numbers.several(sum(counts), 'image')}", base, counts, largest)
+        for counts, names in groups.items()
+    ]
+    if not groups:
+        blocks = [_block("the real images", "Train", base, tuple(base.values()), largest)]
+    for part, title in (("val", "Validation"), ("test", "Test")):
+        cohort = evidence.cohort.part(part)
+        counts = cohort.counts()
+        lesions = numbers.several(cohort.table["lesion_id"].n_unique(), "lesion")
+        title = f"{title}: {numbers.several(len(cohort), 'image')}"
+        blocks.append(_block(f"real only, {lesions}", title, counts, tuple(counts.values()), max(counts.values())))
+    return blocks
+
+
+def additions(evidence: Evidence) -> list[tuple[str, str]]:
+    """Return (arm, what it adds) for the arms that enlarge the training set."""
+    return [(arm, ADDED[arm]) for arm in evidence.verdict["arms"] if arm in ADDED]
+
+
+def grids(evidence: Evidence) -> dict[str, Any]:
+    """Return contact sheets of real and synthetic images per class, and whether the real ones show patients."""
+    train = evidence.cohort.part("train")
+    seed, pool = next(iter(evidence.pools.items()), (None, None))
+    scale = max(1, pictures.TILE_PX // train.size_px)
+    rows = []
+    for name in evidence.cohort.classes:
+        real, n_real = _sheet(train, name, "report: real images")
+        synthetic, n_synthetic = _sheet(pool, name, "report: synthetic images") if pool else (None, 0)
+        rows.append(
+            {
+                "name": name,
+                "scale": scale,
+                "real": real,
+                "n_real": n_real,
+                "synthetic": synthetic,
+                "n_synthetic": n_synthetic,
+            }
+        )
+    sources = sorted(train.table["source"].unique().to_list())
+    drawn = train.table.select(pl.col("source").str.starts_with("phantom").all()).item()
+    return {
+        "rows": rows,
+        "seed": seed,
+        "sources": sources,
+        "patients": not drawn,
+        "licence": evidence.cohort.card.get("licence"),
+        "size_px": train.size_px,
+        "reduced": train.size_px > pictures.TILE_PX,
+        "tile_px": pictures.TILE_PX,
+        "columns": COLUMNS,
+    }
+
+
+def snapshots(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return up to six grids of fixed-noise samples of the first generator, evenly spread, first and last included."""
+    if not evidence.runs:
+        return []
+    samples = list(evidence.runs[0].samples.items())
+    picked = sorted({round(at) for at in np.linspace(0, len(samples) - 1, SNAPSHOTS)}) if samples else []
+    n_classes = len(evidence.cohort.classes)
+    return [
+        {"images_seen": numbers.count(seen), "picture": pictures.snapshot(path, n_classes)}
+        for seen, path in (samples[i] for i in picked)
+    ]
+
+
+def generator_curves(evidence: Evidence) -> list[str]:
+    """Return the plots of the losses and of what the discriminator believes; none without such a history."""
+    found = []
+    for name, axis, entries, limits in (
+        ("losses", "loss", {"loss_generator": "generator", "loss_discriminator": "discriminator"}, None),
+        ("beliefs", "mean D(image)", {"real_probability": "D(real)", "fake_probability": "D(fake)"}, (0.0, 1.0)),
+    ):
+        curves = [
+            curve
+            for run in evidence.runs[:1]
+            for entry, label in entries.items()
+            if (curve := _course(run, entry, label)) is not None
+        ]
+        if curves:
+            ends = "; ".join(f"{c.name} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for c in curves)
+            label = f"{axis} over images seen: {ends}."
+            found.append(
+                figures.progress(name, curves, axis=axis, width_px=440, height_px=260, label=label, limits=limits)
+            )
+    return found
+
+
+def fit_curves(evidence: Evidence) -> dict[str, str] | None:
+    """Return validation balanced accuracy over images seen, mean over seeds, wide and narrow; None without history."""
+    curves = [curve for arm in evidence.verdict["arms"] if (curve := _arm_course(evidence, arm)) is not None]
+    if not curves:
+        return None
+    ends = "; ".join(f"{curve.name} ends at {curve.y[-1]:.1f}" for curve in curves)
+    label = f"Balanced accuracy on validation over images seen, mean over seeds, per cent: {ends}."
+    axis = "balanced accuracy on validation, %"
+    return {
+        size: figures.progress(f"fits-{size}", curves, axis=axis, width_px=width, height_px=height, label=label)
+        for size, width, height in (("wide", WIDE_PX, 340), ("narrow", NARROW_PX, 280))
+    }
+
+
+def _block(names: str, title: str, base: dict[str, int], counts: tuple[int, ...], largest: int) -> dict[str, Any]:
+    rows = []
+    for (name, real), count in zip(base.items(), counts, strict=True):
+        kept = min(real, count)
+        rows.append(
+            {
+                "name": name,
+                "real": numbers.count(kept),
+                "added": numbers.count(count - kept) if count > kept else None,
+                "real_share": round(100 * kept / largest, 2),
+                "added_share": round(100 * (count - kept) / largest, 2),
+            }
+        )
+    return {"names": names, "title": title, "rows": rows}
+
+
+def _sheet(cohort: Cohort, name: str, purpose: str) -> tuple[pictures.Picture | None, int]:
+    return pictures.sheet(cohort, name, columns=COLUMNS, rows=ROWS, purpose=purpose)
+
+
+def _course(run: Run, entry: str, label: str) -> Curve | None:
+    x, y = _points(run.history, entry)
+    if len(x) < 2:
+        return None
+    chunks = np.array_split(np.arange(len(x)), min(len(x), _SMOOTHED))
+    role = "treatment" if label in ("generator", "D(fake)") else "control"
+    return Curve(label, np.array([x[c].mean() for c in chunks]), np.array([y[c].mean() for c in chunks]), role)
+
+
+def _arm_course(evidence: Evidence, arm: str) -> Curve | None:
+    fits = [evidence.fits[arm][seed] for seed in evidence.seeds]
+    courses = [_points(fit.history, "val_balanced_accuracy") for fit in fits]
+    if not courses or min(len(x) for x, _ in courses) < 2:
+        return None
+    x = courses[0][0]
+    mean = np.mean([np.interp(x, *course) for course in courses], axis=0)
+    chosen = tuple(float(seen) for fit in fits if (seen := _chosen(fit.card)) is not None and seen <= x[-1])
+    return Curve(arm, x, 100 * mean, role_of(evidence, arm), chosen)
+
+
+def _points(history: History, entry: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    lines = [line for line in history if isinstance(line.get(entry), int | float)]
+    return np.array([line["images_seen"] for line in lines], float), np.array([line[entry] for line in lines], float)
+
+
+def _chosen(card: Any) -> float | None:
+    found = card.get("chosen")
+    found = found.get("images_seen") if isinstance(found, dict) else card.get("chosen_images_seen")
+    return float(found) if isinstance(found, int | float) else None

@@ -1,0 +1,74 @@
+"""The report of a trial: one HTML file that needs nothing else, and no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dermsynth.core.artefacts import explained_disk_errors, write_atomically
+from dermsynth.reports import material, numbers, provenance, results, texts
+from dermsynth.reports.evidence import Evidence, read_trial
+
+REPORT = "report.html"
+
+
+def write_report(trial: Path) -> Path:
+    """Write `report.html` into a finished trial folder and return its path; the same folder gives the same bytes.
+
+    The folder holds `verdict.json`, `index.json`, `protocol.yaml` and the jobs' folders; `fidelity.json` and
+    `audit.json` are shown where they exist.
+
+    Raises:
+        ArtefactError: a file or a job folder is missing, incomplete or unreadable, or the disk is full.
+        InputError: predictions that cannot be used.
+    """
+    out = Path(trial) / REPORT
+    page = render(read_trial(Path(trial)))
+    with explained_disk_errors(out):
+        write_atomically(out, page.encode())
+    return out
+
+
+def render(evidence: Evidence) -> str:
+    """Return the page as text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("dermsynth.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(count=numbers.count, percent=numbers.percent, area=numbers.area, several=numbers.several)
+    return environment.get_template("report.html.j2").render(_view(evidence))
+
+
+def _view(evidence: Evidence) -> dict[str, Any]:
+    verdict = evidence.verdict
+    return {
+        "verdict": verdict,
+        "metric": results.metric_name(evidence),
+        "confidence": f"{100 * verdict['endpoint']['confidence']:g}{numbers.GAP}%",
+        "hero": results.hero(evidence),
+        "forests": results.forests(evidence),
+        "arms": results.arms(evidence),
+        "rocs": results.rocs(evidence),
+        "confusions": results.confusions(evidence),
+        "distributions": material.distributions(evidence),
+        "additions": material.additions(evidence),
+        "grids": material.grids(evidence),
+        "snapshots": material.snapshots(evidence),
+        "generator_curves": material.generator_curves(evidence),
+        "fit_curves": material.fit_curves(evidence),
+        "fidelity": evidence.fidelity,
+        "audit": evidence.audit,
+        "protocol": evidence.protocol,
+        "jobs": provenance.jobs(evidence),
+        "total_wall": provenance.total_wall(evidence),
+        "versions": provenance.versions(evidence),
+        "licences": provenance.licences(evidence),
+        "arm_texts": texts.ARMS,
+        "outcome_texts": texts.OUTCOMES,
+        "class_texts": {name: texts.CLASSES[name] for name in verdict["classes"] if name in texts.CLASSES},
+    }

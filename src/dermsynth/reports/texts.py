@@ -1,0 +1,49 @@
+"""What the report explains in words: arms, outcomes and classes. For readers who know skin, not software."""
+
+from __future__ import annotations
+
+ARMS = {
+    "real": "The training images as they are.",
+    "classical": "The real images, each time turned, flipped, sheared or cropped at random.",
+    "oversampled": "The real images, with images of rare classes repeated until each class has its target count.",
+    "weighted": "The real images, with errors on rare classes weighing more.",
+    "hybrid": "The real images, with synthetic images of rare classes added up to the same target counts.",
+    "placebo": "The hybrid's images with the labels of the synthetic ones shuffled: as many new pictures, but no"
+    " knowledge of the classes in them.",
+    "oracle": "The real images, with new real images added up to the same target counts: the upper bound of what any"
+    " synthesis could give. Only drawn lesions (the phantom) can offer it.",
+    "synthetic-only": "Synthetic images alone.",
+}
+
+ADDED = {
+    "oversampled": "repeats of real images",
+    "hybrid": "synthetic images",
+    "placebo": "synthetic images with shuffled labels",
+    "oracle": "new real images",
+}
+
+OUTCOMES = {
+    "helps": ("▲", "The interval lies above 0, and not wholly within the margin: there is a gain."),
+    "harms": ("▼", "The interval lies below 0, and not wholly within the margin: there is a loss."),
+    "equivalent": (
+        "=",
+        "The interval lies within the margin: whatever difference there is, it is too small to matter.",
+    ),
+    "inconclusive": (
+        "?",
+        "The interval holds 0 and reaches beyond the margin: the trial was too small to tell. This is not evidence that"
+        " nothing happens.",
+    ),
+}
+
+CLASSES = {
+    "akiec": "actinic keratosis and Bowen’s disease",
+    "bcc": "basal cell carcinoma",
+    "bkl": "benign keratosis (solar lentigo, seborrhoeic or lichen-planus-like keratosis)",
+    "df": "dermatofibroma",
+    "mel": "melanoma",
+    "nv": "melanocytic naevus",
+    "vasc": "vascular lesion",
+}
+
+METRICS = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "macro_auc": "macro-AUC"}

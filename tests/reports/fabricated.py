@@ -1,0 +1,251 @@
+"""A small finished trial folder with the layout of a real one: painted blobs for images, drawn numbers for scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from dermsynth.classifiers.predictions import Predictions, write_predictions
+from dermsynth.cohorts.cohort import Cohort
+from dermsynth.core import artefacts
+from dermsynth.core.randomness import numpy_generator
+from dermsynth.metrics import scores, statistics
+
+CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+TRAIN = {"akiec": 14, "bcc": 18, "bkl": 26, "df": 8, "mel": 24, "nv": 60, "vasc": 9}
+TARGET = 40
+MARGIN = 0.02
+ENLARGED = ("oversampled", "hybrid", "placebo", "oracle")
+SKILL = {"real": 1.1, "classical": 1.3, "oversampled": 1.35, "hybrid": 1.6, "placebo": 1.0, "oracle": 2.2}
+
+
+def fabricate(
+    folder: Path,
+    *,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    arms: tuple[str, ...] = tuple(SKILL),
+    test_images: int = 60,
+    size_px: int = 32,
+    source: str = "phantom",
+    licence: str | None = "CC-BY-NC-4.0",
+    name: str = "fabricated",
+) -> Path:
+    """Write a trial folder and return it."""
+    jobs = folder / "jobs"
+    jobs.mkdir(parents=True)
+    tests = _counts(test_images)
+    table = pl.concat([_rows("train", TRAIN, source), _rows("val", tests, source), _rows("test", tests, source)])
+    facts = {"licence": licence} if licence else {}
+    Cohort.in_memory(table, _paint(table, size_px), CLASSES).save(jobs / "cohort-0a1b2c3d", facts=facts)
+    index: dict[str, Any] = {"cohort": "jobs/cohort-0a1b2c3d", "runs": [], "pools": {}, "oracle": None, "fits": {}}
+    index["runs"].append(_run(jobs / "run-11112222", size_px))
+    for seed in seeds:
+        pool = _rows(f"pool{seed}", {c: max(0, TARGET - n) for c, n in TRAIN.items()}, "dcgan").with_columns(
+            origin=pl.lit("synthetic"), seed=pl.lit(seed)
+        )
+        pool = pool.drop("split")
+        images = 255 - _paint(pool, size_px)
+        Cohort.in_memory(pool, images, CLASSES).save(
+            jobs / f"pool-{seed:08d}", facts={"seed": seed, "licence": licence}
+        )
+        index["pools"][str(seed)] = f"jobs/pool-{seed:08d}"
+    if "oracle" in arms:
+        more = _rows("oracle", {c: max(0, TARGET - n) for c, n in TRAIN.items()}, source).drop("split")
+        Cohort.in_memory(more, _paint(more, size_px), CLASSES).save(jobs / "oracle-99990000")
+        index["oracle"] = "jobs/oracle-99990000"
+    predictions: dict[str, list[Predictions]] = {}
+    for arm in arms:
+        for seed in seeds:
+            out = jobs / f"fit-{arm}-{seed}"
+            predictions.setdefault(arm, []).append(_fit(out, table, arm, seed))
+            index["fits"].setdefault(arm, {})[str(seed)] = f"jobs/{out.name}"
+    artefacts.write_json(folder / "index.json", index)
+    artefacts.write_json(folder / "verdict.json", judge(predictions, seeds, name))
+    (folder / "protocol.yaml").write_text(
+        f"name: {name}\nseeds: [{', '.join(map(str, seeds))}]\nalgorithm:\n  name: dcgan\n  budget_kimg: 12\n"
+        "classifier:\n  name: small-cnn\n  steps: 400\n"
+        "endpoint:\n  metric: balanced_accuracy\n  smallest_difference: 0.02\n"
+    )
+    return folder
+
+
+def add_fidelity(folder: Path) -> None:
+    """Add `fidelity.json` to a trial folder."""
+    generator = numpy_generator(0, "fidelity")
+    frechet = {"synthetic": 61.4, "real_floor": 8.9, "placebo": 61.4}
+    per_class = {c: {"synthetic": 90 * generator.random() + 40, "real_floor": 12.0} for c in CLASSES}
+    value = {"encoder": "color-texture-96", "n": 180, "frechet": frechet, "classes": per_class}
+    value["nearer_to_train_share"] = {"synthetic": 0.56, "real_floor": 0.5, "low": 0.48, "high": 0.63}
+    artefacts.write_json(folder / "fidelity.json", value)
+
+
+def add_audit(folder: Path) -> None:
+    """Add `audit.json` to a trial folder."""
+    findings = [
+        {"severity": "error", "finding": "lesion in two parts", "count": 0, "detail": "no lesion straddles the split"},
+        {
+            "severity": "warning",
+            "finding": "near-duplicate <images>",
+            "count": 4,
+            "detail": "e.g. train00001, val00003",
+        },
+    ]
+    artefacts.write_json(folder / "audit.json", findings)
+
+
+def judge(predictions: dict[str, list[Predictions]], seeds: tuple[int, ...], name: str) -> dict[str, Any]:
+    """Return a verdict of the contract's form, reckoned by the project's own statistics."""
+    first = next(iter(predictions.values()))[0]
+    n_classes = len(CLASSES)
+    lesions = statistics.Lesions.of(first.labels, first.lesion_ids, n_classes)
+    fits = [one for by_seed in predictions.values() for one in by_seed]
+    at = {arm: [i * len(seeds) + s for s in range(len(seeds))] for i, arm in enumerate(predictions)}
+    correct = np.stack([one.predicted == one.labels for one in fits], axis=1)
+    recalls = statistics.bootstrap_recalls(correct, lesions, resamples=200)
+    balanced = recalls.balanced_accuracy()
+    shares = np.bincount(first.labels, minlength=n_classes) / len(first)
+    plain = recalls.combined(shares)
+    area = statistics.auc_statistic(first.labels, np.stack([one.probabilities for one in fits]), lesions)
+    arms: dict[str, Any] = {}
+    for arm, rows in at.items():
+        target = {c: max(n, TARGET) for c, n in TRAIN.items()} if arm in ENLARGED else TRAIN
+        matrix = sum(scores.confusion_matrix(fits[i].labels, fits[i].predicted, n_classes) for i in rows)
+        arms[arm] = {
+            "balanced_accuracy": vars(statistics.estimate(balanced, rows)),
+            "accuracy": vars(statistics.estimate(plain, rows)),
+            "macro_auc": vars(statistics.estimate(area, rows)),
+            "recall": {c: vars(statistics.estimate(recalls.of_class(i), rows)) for i, c in enumerate(CLASSES)},
+            "confusion": np.asarray(matrix).tolist(),
+            "train_counts": target,
+        }
+    pairs = [(arm, "oversampled") for arm in at if arm != "oversampled"]
+    pairs += [("hybrid", other) for other in ("placebo", "classical", "real") if other in at]
+
+    def versus(arm: str, other: str) -> dict[str, Any]:
+        per_class = {
+            c: vars(statistics.compare(recalls.of_class(i), at[arm], at[other], margin=MARGIN))
+            for i, c in enumerate(CLASSES)
+        }
+        found = vars(statistics.compare(balanced, at[arm], at[other], margin=MARGIN))
+        return {"arm": arm, "against": other, "metric": "balanced_accuracy", **found, "recall": per_class}
+
+    comparisons = [versus(*pair) for pair in pairs]
+    primary = next(c for c in comparisons if (c["arm"], c["against"]) == ("hybrid", "oversampled"))
+    per_class = {
+        c: {"images": int(n), "lesions": int(n)} for c, n in zip(CLASSES, np.bincount(first.labels), strict=True)
+    }
+    return json.loads(  # type: ignore[no-any-return]
+        json.dumps(
+            {
+                "schema": 1,
+                "trial": name,
+                "sentence": "Adding synthetic images to the training set changed balanced accuracy by "
+                f"{100 * primary['difference']:+.1f} points against repeating rare images: {primary['outcome']}.",
+                "outcome": primary["outcome"],
+                "treatment": "hybrid",
+                "control": "oversampled",
+                "endpoint": {
+                    "metric": "balanced_accuracy",
+                    "smallest_difference": MARGIN,
+                    "confidence": 0.95,
+                    "resamples": 200,
+                    "split": "test",
+                },
+                "seeds": list(seeds),
+                "generators": 1,
+                "classes": list(CLASSES),
+                "test": {"images": len(first), "lesions": int(lesions.counts.sum()), "per_class": per_class},
+                "arms": arms,
+                "comparisons": comparisons,
+            }
+        )
+    )
+
+
+def _counts(images: int) -> dict[str, int]:
+    total = sum(TRAIN.values())
+    return {c: max(2, round(n / total * images)) for c, n in TRAIN.items()}
+
+
+def _rows(part: str, counts: dict[str, int], source: str) -> pl.DataFrame:
+    labels = [c for c, n in counts.items() for _ in range(n)]
+    names = [f"{part}{i:05d}" for i in range(len(labels))]
+    columns = {"image_id": names, "label": labels, "lesion_id": [f"L{name}" for name in names]}
+    constant = {"patient_id": None, "source": source, "origin": "real"}
+    table = pl.DataFrame(columns).with_columns(**{k: pl.lit(v, dtype=pl.String) for k, v in constant.items()})
+    return table.with_columns(sha256=pl.col("image_id"), split=pl.lit(part))
+
+
+def _paint(table: pl.DataFrame, size_px: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return blobs on skin; the class sets the colour, the row the shape."""
+    generator = numpy_generator(0, "blobs", table.height)
+    y, x = np.mgrid[-1 : 1 : size_px * 1j, -1 : 1 : size_px * 1j]
+    images = np.empty((table.height, size_px, size_px, 3), np.uint8)
+    for i, label in enumerate(table["label"]):
+        wide, high, turn = generator.uniform(0.35, 0.7), generator.uniform(0.35, 0.7), generator.uniform(0, 3)
+        along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+        blob = 1 / (1 + np.exp(12 * ((along / wide) ** 2 + (across / high) ** 2 - 1)))
+        colour = np.array([120, 70, 50]) + 12 * np.array([CLASSES.index(label), -CLASSES.index(label) / 2, 4])
+        skin = np.array([222, 180, 160]) + generator.normal(0, 4, (size_px, size_px, 1))
+        images[i] = np.clip(skin * (1 - blob[..., None]) + colour * blob[..., None], 0, 255)
+    return images
+
+
+def _run(out: Path, size_px: int) -> str:
+    from PIL import Image
+
+    generator = numpy_generator(0, "run")
+    with artefacts.creating(out, "run") as draft:
+        (draft.path / "samples").mkdir()
+        labels = [c for c in CLASSES for _ in range(8)]
+        clean = _paint(pl.DataFrame({"label": labels}), size_px).astype(float)
+        for step in range(1, 9):
+            share = step / 8
+            noisy = share * clean + (1 - share) * generator.uniform(0, 255, clean.shape)
+            sheet = noisy.reshape(7, 8, size_px, size_px, 3).transpose(0, 2, 1, 3, 4).reshape(7 * size_px, -1, 3)
+            Image.fromarray(sheet.astype(np.uint8)).save(draft.path / "samples" / f"{step * 1500:09d}.png")
+        lines = [
+            {
+                "images_seen": 100 * i,
+                "wall_s": 0.4 * i,
+                "loss_discriminator": 1.1 + 0.4 * np.exp(-i / 20) + 0.1 * generator.normal(),
+                "loss_generator": 1.2 + 0.8 * (1 - np.exp(-i / 40)) + 0.15 * generator.normal(),
+                "real_probability": 0.62 + 0.1 * np.exp(-i / 30) + 0.03 * generator.normal(),
+                "fake_probability": 0.36 - 0.1 * np.exp(-i / 30) + 0.03 * generator.normal(),
+            }
+            for i in range(1, 121)
+        ]
+        (draft.path / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        draft.card.update(algorithm="dcgan", seed=0, wall_s=48.3, config={"batch_size": 64}, licence="CC-BY-NC-4.0")
+    return f"jobs/{out.name}"
+
+
+def _fit(out: Path, table: pl.DataFrame, arm: str, seed: int) -> Predictions:
+    generator = numpy_generator(seed, f"fit {arm}")
+    shared = numpy_generator(0, "difficulty").normal(size=(table.height, len(CLASSES)))
+    found = {}
+    for split in ("val", "test"):
+        where = (table["split"] == split).to_numpy()
+        rows = table.filter(pl.col("split") == split)
+        labels = np.array([CLASSES.index(label) for label in rows["label"]])
+        logits = SKILL[arm] * np.eye(len(CLASSES))[labels] + 0.6 * shared[where]
+        logits += 0.5 * generator.normal(size=logits.shape)
+        p = np.exp(2 * logits)
+        p /= p.sum(axis=1, keepdims=True)
+        found[split] = Predictions(np.array(rows["image_id"]), np.array(rows["lesion_id"]), labels, p, CLASSES)
+    with artefacts.creating(out, "fit") as draft:
+        write_predictions(draft.path / "predictions.parquet", found)
+        top = 0.35 + 0.12 * SKILL[arm]
+        lines = [
+            {"images_seen": 640 * i, "loss": 2 * np.exp(-i / 8), "val_balanced_accuracy": top - 0.4 * np.exp(-i / 5)}
+            for i in range(1, 21)
+        ]
+        for line in lines:
+            line["val_balanced_accuracy"] += 0.015 * generator.normal()
+        (draft.path / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        draft.card.update(arm=arm, seed=seed, wall_s=21.7, chosen={"images_seen": 640 * (14 + seed)}, device="cpu")
+    return found["test"]
