@@ -17,3 +17,11 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs real images: {folder} is absent (set DERMSYNTH_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Several test processes share the cores; more threads than cores would only wait for each other."""
+    import torch
+
+    torch.set_num_threads(1)

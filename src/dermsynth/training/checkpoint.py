@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
@@ -52,11 +53,16 @@ def optimiser_state(prefix: str, optimiser: Optimizer) -> dict[str, Tensor]:
 
 def load_optimiser(prefix: str, optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put the tensors that `optimiser_state` returned back."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     whole = optimiser.state_dict()
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(f"{prefix}."):
             index, name = key.removeprefix(f"{prefix}.").split(".", 1)
+            parameter = parameters[int(index)]
+            if tensor.shape == parameter.shape:
+                # Fused Adam walks through memory: moments must lie in it as their (channels-last) parameter does.
+                tensor = torch.empty_like(parameter).copy_(tensor)
             state.setdefault(int(index), {})[name] = tensor
     whole["state"] = state
     optimiser.load_state_dict(whole)

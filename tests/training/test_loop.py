@@ -1,0 +1,204 @@
+"""The loop: what a run leaves, how it resumes, how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from tests.helpers import make_cohort, saved_cohort
+
+from dermsynth.algorithms.base import Adam, Algorithm, AlgorithmConfig, Batch, Phase
+from dermsynth.algorithms.dcgan import Dcgan, DcganConfig
+from dermsynth.core.artefacts import read_card
+from dermsynth.core.errors import ArtefactError, DivergedError, InputError, InterruptedRunError
+from dermsynth.training import checkpoint
+from dermsynth.training.loop import TrainConfig, read_seen, train
+
+SMALL = DcganConfig(width=2, batch_size=8)
+SHORT = TrainConfig(budget_kimg=0.4, precision="fp32", snapshots=2)
+
+
+def run(out: Path, settings: DcganConfig = SMALL, config: TrainConfig = SHORT, **kwargs: Any) -> Path:
+    return train(make_cohort(), Dcgan, settings, config, out, **kwargs)
+
+
+def networks(folder: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(folder / "networks.safetensors")[0]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_leaves_networks_history_grids_and_a_card(tmp_path: Path) -> None:
+    out = run(tmp_path / "run")
+    card = read_card(out, "run")
+    assert card["images_seen"] == 400
+    assert card["config"]["width"] == 2
+    lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    assert lines[-1]["images_seen"] == 400
+    assert {"loss_discriminator", "loss_generator", "real_probability", "fake_probability"} <= lines[0].keys()
+    assert [path.stem for path in sorted((out / "samples").iterdir())] == ["000000200", "000000400"]
+    assert not (tmp_path / "run.partial").exists()
+
+
+def test_only_the_train_part_is_seen(tmp_path: Path) -> None:
+    cohort = make_cohort()
+    out = run(tmp_path / "run")
+    expected = cohort.table.filter(pl.col("split") == "train")["image_id"]
+    assert set(read_seen(out)["image_id"]) == set(expected)
+
+
+def test_equal_seeds_give_equal_bits_and_another_seed_does_not(tmp_path: Path) -> None:
+    first = networks(run(tmp_path / "a"))
+    assert same(first, networks(run(tmp_path / "b")))
+    other = TrainConfig(budget_kimg=0.4, precision="fp32", snapshots=2, seed=1)
+    assert not same(first, networks(run(tmp_path / "c", config=other)))
+
+
+def test_training_leaves_the_global_generator_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run(tmp_path / "run")
+    torch.testing.assert_close(torch.rand(3), expected)
+
+
+class _StopError(Exception):
+    """Stands for anything that ends a process between two steps."""
+
+
+def stop_at(images: int) -> Any:
+    def progress(done: int, total: int) -> None:
+        if done >= images:
+            raise _StopError
+
+    return progress
+
+
+@pytest.mark.parametrize("images", [8, 104, 392])
+def test_a_run_that_broke_off_continues_bit_for_bit(tmp_path: Path, images: int) -> None:
+    whole = networks(run(tmp_path / "whole"))
+    often = SHORT.changed(checkpoint_every_s=0)
+    reference = networks(run(tmp_path / "often", config=often))
+    with pytest.raises(_StopError):
+        run(tmp_path / "run", config=often, progress=stop_at(images))
+    continued = run(tmp_path / "run", config=often)
+    assert same(networks(continued), reference)
+    assert same(reference, whole)
+    seen = [json.loads(line)["images_seen"] for line in (continued / "history.jsonl").read_text().splitlines()]
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 400
+
+
+def test_history_and_grids_written_after_the_last_checkpoint_are_made_again_once(tmp_path: Path) -> None:
+    reference = run(tmp_path / "reference")
+    never = SHORT.changed(checkpoint_every_s=1e9)
+    with pytest.raises(_StopError):
+        run(tmp_path / "run", config=never, progress=stop_at(300))
+    continued = run(tmp_path / "run", config=never)
+
+    def means(folder: Path) -> list[dict[str, float]]:
+        lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+        return [{name: value for name, value in line.items() if name != "wall_s"} for line in lines]
+
+    assert means(continued) == means(reference)
+
+
+def test_a_partial_run_with_other_settings_is_refused_with_the_differences(tmp_path: Path) -> None:
+    with pytest.raises(_StopError):
+        run(tmp_path / "run", progress=stop_at(100))
+    with pytest.raises(ArtefactError, match=r"other settings \(width 2 → 4\)"):
+        run(tmp_path / "run", DcganConfig(width=4, batch_size=8))
+    assert read_card(run(tmp_path / "run", DcganConfig(width=4, batch_size=8), force=True), "run")
+
+
+def test_a_finished_run_is_not_overwritten(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    with pytest.raises(ArtefactError, match="already exists; choose another --out, or --force"):
+        run(tmp_path / "run")
+
+
+def test_a_stop_request_saves_the_state_and_says_how_to_continue(tmp_path: Path) -> None:
+    import os
+    import signal
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 200:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(InterruptedRunError, match=r"at 2\d\d of 400 images; .* run the same command again"):
+        run(tmp_path / "run", progress=interrupt)
+    assert same(networks(run(tmp_path / "run")), networks(run(tmp_path / "whole")))
+
+
+def test_a_class_without_training_images_is_refused(tmp_path: Path) -> None:
+    cohort = make_cohort()
+    without = cohort.select((pl.col("label") != "mel") | (pl.col("split") != "train"))
+    with pytest.raises(InputError, match="class 'mel' has no image in the train part"):
+        train(without, Dcgan, SMALL, SHORT, tmp_path / "run")
+
+
+def test_a_cohort_without_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no split; run 'dermsynth split"):
+        train(make_cohort(split=False), Dcgan, SMALL, SHORT, tmp_path / "run")
+
+
+def test_the_average_lies_between_the_first_and_the_last_weights(tmp_path: Path) -> None:
+    tensors = networks(run(tmp_path / "run"))
+    live = tensors["generator.project.weight"]
+    average = tensors["ema.project.weight"]
+    assert not torch.equal(live, average)
+    assert np.corrcoef(live.flatten(), average.flatten())[0, 1] > 0.9
+
+
+class _Exploding(Algorithm):
+    """A network whose loss becomes NaN in a chosen step."""
+
+    name = "exploding"
+    Config = AlgorithmConfig
+    fatal_step = 30
+
+    @staticmethod
+    def check_size(size_px: int) -> None:
+        return
+
+    def build(self) -> dict[str, torch.nn.Module]:
+        self.generator = Dcgan(SMALL, self.size_px, self.classes).generator
+        self.step = 0
+        return {"generator": self.generator}
+
+    @property
+    def latent(self) -> int:
+        return SMALL.latent
+
+    def phases(self) -> list[Phase]:
+        return [Phase("generator", self.generator, self.loss, Adam(learning_rate=1e-3))]
+
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        self.step += 1
+        loss = self.generator(batch.noise, batch.labels).square().mean()
+        if self.step == self.fatal_step:
+            loss = loss * float("nan")
+        return loss, {"loss_generator": loss}
+
+
+@pytest.mark.parametrize(("every_s", "kept"), [(0.0, r"at 232 images, is .*checkpoint"), (1e9, "no checkpoint")])
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_image_count(
+    tmp_path: Path, every_s: float, kept: str
+) -> None:
+    config = SHORT.changed(checkpoint_every_s=every_s)
+    with pytest.raises(DivergedError, match=rf"loss_generator is not finite at 240 images; .*{kept}"):
+        train(make_cohort(), _Exploding, AlgorithmConfig(batch_size=8), config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_on_a_saved_cohort_records_its_identity(tmp_path: Path) -> None:
+    cohort = saved_cohort(tmp_path / "cohort")
+    out = train(cohort, Dcgan, SMALL, SHORT, tmp_path / "run")
+    assert read_card(out, "run")["config"]["cohort"] == cohort.identity
