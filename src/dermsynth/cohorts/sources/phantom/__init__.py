@@ -33,7 +33,7 @@ class PhantomConfig(Config):
 
     counts: dict[str, int] = Field(default_factory=lambda: dict(DEFAULT_COUNTS))
     """Images per class, each at least 1; a class that is not named is not drawn."""
-    overlap: float = Field(0.25, ge=0.0, le=1.0)
+    overlap: float = Field(0.15, ge=0.0, le=1.0)
     """How much the classes look alike: 0 all textbook cases, 1 every lesion is as likely to look like another class."""
     seed: int = Field(0, ge=0)
     first_lesion: int = Field(0, ge=0)
@@ -93,7 +93,7 @@ def draw(config: PhantomConfig, size_px: int, chunk: int = 256) -> Iterator[Phot
 
 
 def _chunks(config: PhantomConfig, size_px: int, chunk: int) -> Iterator[Photos]:
-    listed = _listed(config)
+    listed = census.listed(config.counts, config.seed, config.first_lesion, config.several_photos)
     for start in range(0, len(listed), chunk):
         part = listed[start : start + chunk]
         images = np.empty((len(part), size_px, size_px, 3), np.uint8)
@@ -115,18 +115,3 @@ def _chunks(config: PhantomConfig, size_px: int, chunk: int) -> Iterator[Photos]
                 }
             )
         yield Photos(pl.DataFrame(rows), images, masks)
-
-
-def _listed(config: PhantomConfig) -> list[tuple[int, int, str]]:
-    """Return (lesion, photo, label) of every image of the draw."""
-    missing = dict(config.counts)
-    listed = []
-    lesion = config.first_lesion
-    while any(missing.values()):
-        label = census.label_of(config.seed, lesion)
-        taken = min(missing.get(label, 0), census.photos_of(config.seed, lesion, config.several_photos))
-        if taken:
-            listed += [(lesion, photo, label) for photo in range(taken)]
-            missing[label] -= taken
-        lesion += 1
-    return listed

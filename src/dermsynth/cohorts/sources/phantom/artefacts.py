@@ -35,10 +35,10 @@ def record(photo: Photo, gamma: float, size_px: int, rng: np.random.Generator) -
     """Return the photo as the sensor stores it: blurred, at `size_px`, noisy, uint8."""
     import cv2
 
-    sigma = 0.004 * photo.shape[0] * float(rng.gamma(2.0, 0.5))
+    sigma = 0.004 * photo.shape[0] * float(0.3 + rng.gamma(2.0, 0.4))
     focused = cv2.GaussianBlur(photo, (0, 0), sigma) if sigma > 0.35 else photo
     small = np.asarray(cv2.resize(focused, (size_px, size_px), interpolation=cv2.INTER_AREA), np.float32) ** gamma
-    level = float(rng.uniform(0.004, 0.014))
+    level = float(rng.uniform(0.003, 0.009))
     shades = rng.standard_normal((size_px, size_px, 1), dtype=np.float32)
     tints = rng.standard_normal(small.shape, dtype=np.float32)
     noisy = small + level * (shades + 0.5 * tints)

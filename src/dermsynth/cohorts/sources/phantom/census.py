@@ -6,6 +6,7 @@ two draws over disjoint ranges of numbers share no lesion.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -84,6 +85,25 @@ def localization_of(seed: int, lesion: int, label: str) -> str:
     """Return where on the body the lesion is."""
     weights = np.cumsum(_SITE_WEIGHTS[label])
     return _SITES[int(np.searchsorted(weights, _uniform(seed, "phantom site", lesion) * weights[-1], side="right"))]
+
+
+def listed(counts: Mapping[str, int], seed: int, first_lesion: int, several: float) -> list[tuple[int, int, str]]:
+    """Return (lesion, photo, label) of every image of a draw, in the order of lesion numbers.
+
+    Class by class these are the photos of the first lesions from `first_lesion` on, until the count is reached. The
+    default counts end in all classes at about the same number, so that a number says nothing about the class.
+    """
+    missing = dict(counts)
+    found = []
+    lesion = first_lesion
+    while any(missing.values()):
+        label = label_of(seed, lesion)
+        taken = min(missing.get(label, 0), photos_of(seed, lesion, several))
+        if taken:
+            found += [(lesion, photo, label) for photo in range(taken)]
+            missing[label] -= taken
+        lesion += 1
+    return found
 
 
 def _uniform(seed: int, purpose: str, step: int) -> float:

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dermsynth.cohorts.sources.phantom import artefacts, lesions, skin, vessels
+from dermsynth.cohorts.sources.phantom import artefacts, lesions, skin, structures, vessels
 from dermsynth.cohorts.sources.phantom.signs import draw_signs
 from dermsynth.cohorts.sources.phantom.textures import Field, Points
 from dermsynth.core.randomness import numpy_generator
@@ -37,7 +37,7 @@ def photograph(
 
     side = size_px * SUPERSAMPLING
     x, y = _grid(side)
-    turn, shift = _placement(signs["radius"], moment)
+    turn, shift = _placement(moment)
     inverse = np.linalg.inv(turn)
     a, b, c, d = (float(value) for value in inverse.ravel())
     left, top = x - float(shift[0]), y - float(shift[1])
@@ -46,7 +46,7 @@ def photograph(
 
     densities = skin.bare(coat, points, plan.offsets)
     shape = lesions.outline(signs, plan, points)
-    lesions.paint(densities, signs, plan, shape, points)
+    structures.paint(lesions.base(signs, plan, shape, points), densities)
     half = side / 2
     vessels.draw_vessels(
         densities, signs, numpy_generator(seed, "phantom vessels", lesion), turn * half, (shift + 1.0) * half - 0.5
@@ -57,13 +57,11 @@ def photograph(
     return artefacts.record(image, camera.gamma, size_px, moment), (level > 0.0).astype(np.uint8)
 
 
-def _placement(radius: float, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _placement(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return how the skin lies under the lens: turned, mirrored never, zoomed and shifted (skin to image)."""
     angle, zoom = rng.uniform(0.0, 2 * np.pi), float(np.exp(rng.normal(0.0, 0.1)))
     turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    # Lesions are centred by hand; the small ones less carefully.
-    room = 0.05 + 0.14 * max(0.0, 1.0 - radius)
-    return turn, rng.normal(0.0, room, 2)
+    return turn, rng.normal(0.0, 0.09, 2)
 
 
 @lru_cache(maxsize=8)

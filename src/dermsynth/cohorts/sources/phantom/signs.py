@@ -69,21 +69,21 @@ class Variety:
 
 _NEVUS: dict[str, Range] = {
     "radius": (0.22, 0.72),
-    "soft": (0.3, 0.95),
-    "melanin": (0.35, 1.3),
-    "blood": (0.0, 0.35),
-    "centre": (0.0, 0.9),
+    "soft": (0.4, 1.2),
+    "melanin": (0.3, 1.15),
+    "blood": (0.0, 0.3),
+    "centre": (0.2, 1.2),
     "tilt": (0.0, 0.3),
     "variegation": (0.05, 0.25),
 }
 _MELANOMA: dict[str, Range] = {
-    "radius": (0.38, 0.85),
+    "radius": (0.35, 1.0),
     "aspect": (1.1, 1.8),
     "lobes": (0.2, 1.0),
     "ragged": (0.14, 0.4),
     "soft": (0.1, 0.5),
-    "melanin": (0.35, 1.4),
-    "blood": (0.05, 0.4),
+    "melanin": (0.12, 1.2),
+    "blood": (0.0, 0.3),
     "centre": (-0.3, 0.4),
     "tilt": (0.2, 1.0),
     "variegation": (0.3, 0.75),
@@ -94,11 +94,11 @@ VARIETIES: dict[str, tuple[Variety, ...]] = {
         Variety(
             0.55,  # actinic keratosis
             {
-                "radius": (0.35, 0.85),
+                "radius": (0.35, 1.0),
                 "ragged": (0.15, 0.4),
                 "soft": (0.5, 1.2),
-                "blood": (0.1, 0.4),
-                "melanin": (0.0, 0.2),
+                "blood": (0.05, 0.28),
+                "melanin": (0.0, 0.16),
                 "variegation": (0.2, 0.5),
             },
             {
@@ -116,8 +116,8 @@ VARIETIES: dict[str, tuple[Variety, ...]] = {
                 "lobes": (0.1, 0.7),
                 "ragged": (0.15, 0.4),
                 "soft": (0.3, 0.9),
-                "blood": (0.1, 0.4),
-                "melanin": (0.1, 0.6),
+                "blood": (0.05, 0.28),
+                "melanin": (0.05, 0.45),
                 "variegation": (0.3, 0.7),
             },
             {"dotted": (0.8, 0.4, 1.0), "scale": (0.6, 0.3, 0.9), "ulcer": (0.2, 0.3, 0.8), "dots": (0.25, 0.3, 0.7)},
@@ -131,8 +131,8 @@ VARIETIES: dict[str, tuple[Variety, ...]] = {
                 "lobes": (0.0, 0.6),
                 "ragged": (0.05, 0.2),
                 "soft": (0.4, 1.0),
-                "blood": (0.05, 0.35),
-                "melanin": (0.0, 0.2),
+                "blood": (0.02, 0.26),
+                "melanin": (0.0, 0.16),
                 "variegation": (0.1, 0.4),
             },
             {
@@ -145,7 +145,7 @@ VARIETIES: dict[str, tuple[Variety, ...]] = {
         ),
         Variety(
             0.45,  # nodular and superficial
-            {"radius": (0.25, 0.75), "soft": (0.4, 1.1), "blood": (0.05, 0.35), "variegation": (0.1, 0.3)},
+            {"radius": (0.25, 0.75), "soft": (0.4, 1.1), "blood": (0.02, 0.26), "variegation": (0.1, 0.3)},
             {
                 "arborising": (0.9, 0.5, 1.0),
                 "ulcer": (0.4, 0.4, 1.0),
@@ -159,11 +159,11 @@ VARIETIES: dict[str, tuple[Variety, ...]] = {
         Variety(
             0.65,  # seborrhoeic keratosis
             {
-                "radius": (0.3, 0.85),
+                "radius": (0.3, 1.0),
                 "aspect": (1.0, 1.6),
                 "ragged": (0.05, 0.2),
                 "soft": (0.06, 0.3),
-                "melanin": (0.25, 0.9),
+                "melanin": (0.15, 0.65),
                 "blood": (0.0, 0.15),
                 "variegation": (0.1, 0.35),
             },
@@ -184,7 +184,7 @@ VARIETIES: dict[str, tuple[Variety, ...]] = {
                 "lobes": (0.0, 0.6),
                 "ragged": (0.15, 0.35),
                 "soft": (0.08, 0.35),
-                "melanin": (0.15, 0.5),
+                "melanin": (0.12, 0.42),
                 "blood": (0.0, 0.3),
                 "variegation": (0.15, 0.4),
             },
@@ -198,7 +198,7 @@ VARIETIES: dict[str, tuple[Variety, ...]] = {
                 "radius": (0.35, 0.8),
                 "aspect": (1.0, 1.25),
                 "soft": (0.7, 1.3),
-                "melanin": (0.15, 0.55),
+                "melanin": (0.12, 0.45),
                 "blood": (0.15, 0.5),
                 "variegation": (0.05, 0.2),
             },
@@ -207,7 +207,7 @@ VARIETIES: dict[str, tuple[Variety, ...]] = {
     ),
     "mel": (
         Variety(
-            0.7,  # superficial spreading
+            0.78,  # superficial spreading
             _MELANOMA,
             {
                 "network": (0.65, 0.3, 0.9),
@@ -219,8 +219,8 @@ VARIETIES: dict[str, tuple[Variety, ...]] = {
             },
         ),
         Variety(
-            0.3,  # nodular, or thick and dark
-            {**_MELANOMA, "melanin": (0.9, 2.4), "soft": (0.06, 0.2), "lobes": (0.1, 0.7), "ragged": (0.08, 0.25)},
+            0.22,  # nodular, or thick and dark
+            {**_MELANOMA, "melanin": (0.7, 2.2), "soft": (0.06, 0.2), "lobes": (0.1, 0.7), "ragged": (0.08, 0.25)},
             {"veil": (0.85, 0.5, 1.0), "ulcer": (0.2, 0.3, 0.8), "dots": (0.3, 0.3, 0.8), "milia": (0.05, 0.2, 0.5)},
         ),
     ),
@@ -236,7 +236,7 @@ VARIETIES: dict[str, tuple[Variety, ...]] = {
                 "radius": (0.15, 0.6),
                 "ragged": (0.04, 0.16),
                 "soft": (0.05, 0.2),
-                "blood": (0.7, 1.9),
+                "blood": (0.5, 1.5),
                 "lobes": (0.0, 0.4),
                 "variegation": (0.05, 0.2),
             },
@@ -244,7 +244,7 @@ VARIETIES: dict[str, tuple[Variety, ...]] = {
         ),
         Variety(
             0.2,  # pyogenic granuloma, haemorrhage
-            {"radius": (0.15, 0.6), "soft": (0.08, 0.4), "blood": (0.8, 2.2), "variegation": (0.1, 0.3)},
+            {"radius": (0.15, 0.6), "soft": (0.08, 0.4), "blood": (0.6, 1.7), "variegation": (0.1, 0.3)},
             {"scar": (0.3, 0.2, 0.5), "lacuna_blue": (0.5, 0.3, 1.0), "lacunae": (0.3, 0.2, 0.5)},
         ),
     ),

@@ -12,7 +12,7 @@ from dermsynth.cohorts.sources.phantom.textures import Field, Points, cells, cli
 
 # Optical density per channel (red, green, blue) of one unit of melanin, blood and deep (blue-grey) pigment. Set so that
 # the centres of nevi and angiomas are as much darker than their skin as the medians of HAM10000 are.
-ABSORPTION = np.array([[0.48, 0.9, 1.15], [0.2, 1.0, 0.62], [1.15, 0.95, 0.6]], np.float32)
+ABSORPTION = np.array([[0.43, 0.95, 1.13], [0.2, 1.0, 0.62], [1.15, 0.95, 0.6]], np.float32)
 _WHITE = np.array([0.93, 0.88, 0.88], np.float32)
 
 
@@ -27,7 +27,9 @@ class Skin:
 
 @dataclass(frozen=True)
 class Camera:
-    """One exposure: gain per channel, gamma, and the direction and strength of uneven light."""
+    """One exposure: absorption per pigment and channel, gain per channel, gamma, and how uneven the light is."""
+
+    absorption: NDArray[np.float32]
 
     gain: NDArray[np.float32]
     gamma: float
@@ -36,8 +38,8 @@ class Camera:
 
 
 def draw_skin(rng: np.random.Generator) -> Skin:
-    """Draw a patient's skin; about one patient in eight has dark skin."""
-    dark = rng.random() < 0.13
+    """Draw a patient's skin; about one patient in ten has dark skin."""
+    dark = rng.random() < 0.1
     light = float(rng.gamma(2.0, 0.045))
     melanin = float(rng.uniform(0.45, 1.2)) if dark else light
     blood = float(rng.uniform(0.07, 0.24)) * float(np.exp(-0.8 * melanin))
@@ -49,17 +51,20 @@ def draw_camera(skin: Skin, house: np.random.Generator, moment: np.random.Genera
 
     HAM10000 shows three habits: pink and bright, grey, and warm.
     """
-    habit = int(house.choice(3, p=[0.5, 0.38, 0.12]))
-    green, blue = ((-0.14, -0.09), (0.03, 0.09), (-0.06, -0.22))[habit]
+    habit = int(house.choice(3, p=[0.52, 0.4, 0.08]))
+    green, blue = ((-0.14, -0.09), (0.03, 0.09), (-0.05, -0.18))[habit]
     exposure = (0.05, -0.1, 0.02)[habit] + float(house.normal(0.0, 0.06))
-    wobble = house.normal(0.0, 0.045, 2) + moment.normal(0.0, 0.02, 2)
+    wobble = house.normal(0.0, 0.035, 2) + moment.normal(0.0, 0.02, 2)
     # Whoever takes the photo opens up for dark skin, though not all the way.
     exposure += float(moment.normal(0.0, 0.035)) + 0.35 * (skin.melanin - 0.1)
     gain = np.exp(np.array([exposure, exposure + green + wobble[0], exposure + blue + wobble[1]]))
     angle, slope = float(moment.uniform(0.0, 2 * np.pi)), float(moment.gamma(2.0, 0.025))
     gamma = float(np.exp(house.normal(0.0, 0.1)))
     vignette = float(moment.gamma(1.5, 0.06))
-    return Camera(gain.astype(np.float32), gamma, (slope * np.cos(angle), slope * np.sin(angle)), vignette)
+    absorption = ABSORPTION.copy()
+    # Pigment reads from ochre to grey-brown, by its depth and the lamp.
+    absorption[0, 0] = house.uniform(0.34, 0.6)
+    return Camera(absorption, gain.astype(np.float32), gamma, (slope * np.cos(angle), slope * np.sin(angle)), vignette)
 
 
 def bare(skin: Skin, points: Points, offsets: NDArray[np.float64]) -> Densities:
@@ -67,12 +72,12 @@ def bare(skin: Skin, points: Points, offsets: NDArray[np.float64]) -> Densities:
     mottle = swells(points, 0.6, offsets[16])
     fine = clouds(points, 0.1, offsets[17])
     web, distance, first, _ = cells(points, 0.05, offsets[18])
-    melanin = skin.melanin * (1.0 + 0.07 * mottle[0] + 0.04 * fine[0] + 0.03 * web)
+    melanin = skin.melanin * (1.0 + 0.035 * mottle[0] + 0.04 * fine[0] + 0.03 * web)
     melanin += 0.01 * fine[1] + 0.015
-    blood = skin.blood * (1.0 + 0.14 * mottle[1] + 0.09 * fine[2] + 0.15 * skin.sun * fine[3])
+    blood = skin.blood * (1.0 + 0.07 * mottle[1] + 0.1 * fine[2] + 0.15 * skin.sun * fine[3])
     if skin.sun > 0.35:
         _, far, number, shade = cells(points, 0.16, offsets[19])
-        melanin += 0.3 * skin.sun * spots(far, number, 0.3 * skin.sun, 0.2 + 0.25 * shade, 0.3)
+        melanin += 0.3 * skin.sun * spots(far + 0.08 * fine[0], number, 0.18 * skin.sun, 0.15 + 0.25 * shade, 0.3)
         redness = np.abs(clouds(points, 0.3, offsets[20])[0])
         blood += 0.16 * skin.sun * np.exp(-18.0 * redness * redness)
     pores = spots(distance, first, 0.12, 0.25, 0.2)
@@ -87,7 +92,7 @@ def expose(densities: Densities, camera: Camera, x: Field, y: Field) -> NDArray[
     """
     import cv2
 
-    depth = cv2.transform(cv2.merge([densities.melanin, densities.blood, densities.deep]), ABSORPTION.T.copy())
+    depth = cv2.transform(cv2.merge([densities.melanin, densities.blood, densities.deep]), camera.absorption.T)
     colour = np.exp(-depth)
     opacity = clip(densities.white, 0.0, 0.9)[..., None]
     colour = 0.95 * colour + opacity * (_WHITE - colour)

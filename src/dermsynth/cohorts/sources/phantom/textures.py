@@ -114,7 +114,7 @@ def _noise(purpose: str, steepness: float) -> tuple[Field, ...]:
 @cache
 def _cells() -> tuple[Field, ...]:
     rng = numpy_generator(0, "phantom cells")
-    centres = rng.uniform(0.1, 0.9, (CELLS, CELLS, 2))
+    centres = rng.uniform(0.0, 1.0, (CELLS, CELLS, 2))
     numbers = rng.random((CELLS, CELLS, 2)).astype(np.float32)
     position = (np.arange(TILE_TEXELS) + 0.5) * CELLS / TILE_TEXELS
     y, x = np.meshgrid(position, position, indexing="ij")

@@ -34,7 +34,7 @@ def _vessel_tree(rng: np.random.Generator) -> list[tuple[Field, float]]:
     lines: list[tuple[Field, float]] = []
     for angle in rng.uniform(0.0, 2 * np.pi, int(rng.integers(3, 6))):
         start = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.8, 1.1)
-        _grow(start, float(angle) + np.pi + float(rng.normal(0.0, 0.5)), 0.03, 0, rng, lines)
+        _grow(start, float(angle) + np.pi + float(rng.normal(0.0, 0.5)), 0.02, 0, rng, lines)
     return lines
 
 
