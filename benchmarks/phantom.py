@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--overlap", type=float, nargs="*", default=[], help="measure the accuracy at these overlaps")
     parser.add_argument("--train", type=int, default=2500, help="training images")
-    parser.add_argument("--steps", type=int, default=1200, help="optimiser steps of 64 images")
+    parser.add_argument("--steps", type=int, default=900, help="optimiser steps of 64 images")
     arguments = parser.parse_args()
 
     import cv2

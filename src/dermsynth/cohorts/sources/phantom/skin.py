@@ -13,7 +13,7 @@ from dermsynth.cohorts.sources.phantom.textures import Field, Points, cells, cli
 # Optical density per channel (red, green, blue) of one unit of melanin, blood and deep (blue-grey) pigment. Set so that
 # the centres of nevi and angiomas are as much darker than their skin as the medians of HAM10000 are.
 ABSORPTION = np.array([[0.43, 0.95, 1.13], [0.2, 1.0, 0.62], [1.15, 0.95, 0.6]], np.float32)
-_WHITE = np.array([0.93, 0.88, 0.88], np.float32)
+_WHITE = (0.93, 0.88, 0.88)
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,12 @@ def expose(densities: Densities, camera: Camera, x: Field, y: Field) -> NDArray[
     """
     import cv2
 
-    depth = cv2.transform(cv2.merge([densities.melanin, densities.blood, densities.deep]), camera.absorption.T)
-    colour = np.exp(-depth)
-    opacity = clip(densities.white, 0.0, 0.9)[..., None]
-    colour = 0.95 * colour + opacity * (_WHITE - colour)
+    opacity = clip(densities.white, 0.0, 0.9)
     light = 1.0 + camera.slope[0] * x + camera.slope[1] * y - camera.vignette * 0.5 * (x * x + y * y)
-    colour *= light[..., None] * camera.gain
-    photo: NDArray[np.float32] = np.minimum(colour, np.float32(1.0))
-    return photo
+    planes = []
+    for melanin, blood, deep, white, gain in zip(
+        *camera.absorption.tolist(), _WHITE, camera.gain.tolist(), strict=True
+    ):
+        colour = np.exp(-melanin * densities.melanin - blood * densities.blood - deep * densities.deep)
+        planes.append(np.minimum((0.95 * colour + opacity * (white - colour)) * light * gain, 1.0))
+    return np.asarray(cv2.merge(planes), np.float32)

@@ -7,7 +7,7 @@ an image costs a few lookups instead of noise of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,14 @@ class Points:
     v: Field
     pixel: float
 
-    def scaled(self, factor: float) -> Points:
-        return Points(self.u * factor, self.v * factor, self.pixel * factor)
+    @cached_property
+    def coarse(self) -> Points:
+        """Every other pixel, for what varies slowly."""
+        import cv2
+
+        half = (self.u.shape[1] // 2, self.u.shape[0] // 2)
+        u, v = (np.asarray(cv2.resize(p, half, interpolation=cv2.INTER_AREA), np.float32) for p in (self.u, self.v))
+        return Points(u, v, 2.0 * self.pixel)
 
 
 def clouds(points: Points, wavelength: float, offset: NDArray[np.float64]) -> tuple[Field, ...]:
@@ -45,7 +51,11 @@ def clouds(points: Points, wavelength: float, offset: NDArray[np.float64]) -> tu
 
 def swells(points: Points, wavelength: float, offset: NDArray[np.float64]) -> tuple[Field, ...]:
     """Return four independent smooth noises (mean 0, standard deviation 1): clouds without their fine detail."""
-    return _sample(_swells(), points, 1.0 / (CLOUD_CYCLES * wavelength), offset)
+    import cv2
+
+    size = points.u.shape[::-1]
+    fields = _sample(_swells(), points.coarse, 1.0 / (CLOUD_CYCLES * wavelength), offset)
+    return tuple(np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_LINEAR), np.float32) for field in fields)
 
 
 def cells(points: Points, width: float, offset: NDArray[np.float64]) -> tuple[Field, ...]:
