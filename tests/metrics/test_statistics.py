@@ -216,6 +216,13 @@ def test_identical_arms_differ_by_nothing_but_not_with_certainty() -> None:
     assert compare(balanced(labels, lesion, correct), [3, 4, 5], [0, 1, 2], margin=0.02).outcome == "inconclusive"
 
 
+def test_less_spread_than_one_lesion_per_class_counts_as_that_much() -> None:
+    values = np.array([0.5, 0.5, 0.5001, 0.5])
+    tiny = Statistic(values, np.full((1, 4, 4), 1e-9), np.array([41]), floor=1e-3)
+    found = compare(tiny, [2, 3], [0, 1], margin=0.02)
+    assert found.high - found.difference == pytest.approx(stats.t.ppf(0.975, 40) * np.sqrt(1e-3))
+
+
 @pytest.mark.parametrize("right", [True, False])
 def test_a_class_always_or_never_recognised_has_wilsons_interval(right: bool) -> None:
     n = 44
