@@ -1,6 +1,6 @@
 """How often is the verdict's interval wrong? Simulated trials with a known truth; prints one line per situation.
 
-    python benchmarks/calibration.py [--trials 1000]
+    python benchmarks/calibration.py [--trials 1000] [--seeds 3 5]
 
 Every simulated classifier judges a lesion right if a latent score is positive: class difficulty + lesion (same for
 both arms) + lesion x arm + churn (lesion x arm x seed) + photo, of variance 1 in all, + a shift of each class and a
@@ -110,13 +110,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Calibration of the verdict's intervals by simulation.")
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 5, 10], help="numbers of seeds to simulate")
     arguments = parser.parse_args()
     print(
         f"{'test set':15} {'seeds':>5} {'arm sd':>6} {'truth':>6} {'wrong':>7} {'half':>6} {'found':>6} "
         f"{'nested':>7} {'lesions':>7} {'seeds':>7}"
     )
     for name in TEST_SETS:
-        for seeds in (1, 2, 3, 5, 10):
+        for seeds in arguments.seeds:
             for spread in SEED_SPREADS:
                 for effect in (0.0, 0.25) if seeds in (3, 5) else (0.0,):
                     print(line(name, seeds, spread, effect, arguments.trials, arguments.resamples), flush=True)
