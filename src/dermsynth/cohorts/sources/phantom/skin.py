@@ -30,7 +30,6 @@ class Camera:
     """One exposure: absorption per pigment and channel, gain per channel, gamma, and how uneven the light is."""
 
     absorption: NDArray[np.float32]
-
     gain: NDArray[np.float32]
     gamma: float
     slope: tuple[float, float]
@@ -87,8 +86,8 @@ def bare(skin: Skin, points: Points, offsets: NDArray[np.float64]) -> Densities:
 def expose(densities: Densities, camera: Camera, x: Field, y: Field) -> NDArray[np.float32]:
     """Return the light at the sensor as H x W x 3 in [0, 1].
 
-    Beer-Lambert through the densities, then the lamp and the gains of the
-    camera. `x` and `y` are the pixels' positions in half widths of the image.
+    Beer-Lambert through the densities, then the lamp and the gains of the camera. `x` and `y` are the
+    pixels' positions in half widths of the image.
     """
     import cv2
 
