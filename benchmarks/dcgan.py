@@ -1,0 +1,139 @@
+"""DCGAN: our training step against a plain fp32 PyTorch transcription of the same network, side by side.
+
+    python benchmarks/dcgan.py [--width 64] [--batch 64] [--size 64] [--rounds 9] [--threads 2]
+
+Rounds alternate between the two, so that a busy machine slows both; the ratio is the median of the rounds' ratios. The
+plain version shares the fake images between both steps as well. Then the loop runs on its own, and everything outside
+forward, backward and optimiser is given as a share of its wall time, history, checks and averaging included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from dermsynth.algorithms.dcgan import Dcgan, DcganConfig
+from dermsynth.cohorts.cohort import Cohort
+from dermsynth.training.device import describe, set_threads
+from dermsynth.training.loop import TrainConfig, _Run
+
+CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+
+
+def random_cohort(images: int, size_px: int) -> Cohort:
+    """Return a cohort of noise: the content does not change the time of a step."""
+    generator = np.random.default_rng(0)
+    ids = [str(number) for number in range(images)]
+    table = pl.DataFrame({"image_id": ids, "lesion_id": ids, "sha256": ids}).with_columns(
+        label=pl.Series([CLASSES[number % len(CLASSES)] for number in range(images)]),
+        patient_id=pl.lit(None, dtype=pl.String),
+        source=pl.lit("noise"),
+        origin=pl.lit("real"),
+        split=pl.lit("train"),
+    )
+    pixels = generator.integers(0, 256, (images, size_px, size_px, 3), dtype=np.uint8)
+    return Cohort.in_memory(table, pixels, CLASSES)
+
+
+def plain_step(algorithm: Dcgan, images: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
+    """Return the step as a tutorial writes it: fp32, default layout, default Adam, gradients of everything."""
+    adam: dict[str, Any] = {"lr": 2e-4, "betas": (0.5, 0.999)}
+    generator, discriminator = algorithm.generator, algorithm.discriminator
+    for_d = torch.optim.Adam(discriminator.parameters(), **adam)
+    for_g = torch.optim.Adam(generator.parameters(), **adam)
+    ones, zeros = torch.ones(len(labels)), torch.zeros(len(labels))
+
+    def step() -> None:
+        fake = generator(torch.randn(len(labels), algorithm.latent), labels)
+        discriminator.zero_grad()
+        loss = binary_cross_entropy_with_logits(discriminator(images, labels), ones)
+        loss = loss + binary_cross_entropy_with_logits(discriminator(fake.detach(), labels), zeros)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for_d.step()
+        generator.zero_grad()
+        binary_cross_entropy_with_logits(discriminator(fake, labels), ones).backward()  # type: ignore[no-untyped-call]
+        for_g.step()
+
+    return step
+
+
+def timed(function: Callable[[], Any]) -> float:
+    """Return the seconds of one call."""
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+class Stopwatch:
+    """Adds up the time inside wrapped functions."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` with its time counted."""
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds += time.perf_counter() - started
+
+        return wrapped
+
+
+def outside_share(run: _Run, settings: dict[str, Any]) -> float:
+    """Return the share of the loop's wall time that is not forward, backward or optimiser."""
+    watch = Stopwatch()
+    for phase in run.phases:
+        object.__setattr__(phase, "loss", watch.around(phase.loss))
+    for optimiser in run.optimisers.values():
+        optimiser.step = watch.around(optimiser.step)  # type: ignore[method-assign]
+    run.fabric.backward = watch.around(run.fabric.backward)  # type: ignore[method-assign]
+    run.prepare(settings, force=True)
+    whole = timed(lambda: run.run(lambda done, total: None))
+    return 1 - watch.seconds / whole
+
+
+def main() -> None:
+    """Print both step times, their ratio and the loop's overhead."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("width", 64), ("batch", 64), ("size", 64), ("rounds", 9), ("threads", 2)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    options = parser.parse_args()
+    set_threads(options.threads)
+    cohort = random_cohort(1024, options.size)
+    settings = DcganConfig(width=options.width, batch_size=options.batch)
+    torch.manual_seed(0)
+    images = torch.from_numpy(cohort.images[np.arange(options.batch)]).permute(0, 3, 1, 2) / 127.5 - 1
+    labels = torch.from_numpy(cohort.labels[: options.batch])
+    plain = plain_step(Dcgan(settings, options.size, len(CLASSES)), images.contiguous(), labels)
+    with tempfile.TemporaryDirectory() as folder:
+        kimg = options.batch * options.rounds * 2 / 1000
+        config = TrainConfig(budget_kimg=kimg, snapshots=1, checkpoint_every_s=60)
+        run = _Run(cohort, Dcgan, settings, config, Path(folder) / "run")
+        plain()
+        run._one_step()
+        times = [(timed(plain), timed(run._one_step)) for _ in range(options.rounds)]
+        theirs, ours = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
+        ratio = statistics.median(a / b for a, b in times)
+        print(f"{describe(run.fabric)}, width {options.width}, batch {options.batch}, {options.size} px")
+        print(f"plain fp32 step {theirs:7.1f} ms    ours {ours:7.1f} ms    ratio {ratio:.2f}x")
+        fresh = _Run(cohort, Dcgan, settings, config, Path(folder) / "fresh")
+        share = outside_share(fresh, {"benchmark": options.width})
+        print(f"outside forward, backward and optimiser: {100 * share:.1f} % of the loop's time")
+
+
+if __name__ == "__main__":
+    main()
