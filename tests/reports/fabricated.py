@@ -13,13 +13,12 @@ from dermsynth.classifiers.predictions import Predictions, write_predictions
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
 from dermsynth.core.randomness import numpy_generator
-from dermsynth.metrics import scores, statistics
+from dermsynth.trials.verdict import Endpoint, judge
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 TRAIN = {"akiec": 14, "bcc": 18, "bkl": 26, "df": 8, "mel": 24, "nv": 60, "vasc": 9}
 TARGET = 40
-MARGIN = 0.02
-ENLARGED = ("oversampled", "hybrid", "placebo", "oracle")
+ENLARGED = ("classical", "oversampled", "hybrid", "placebo", "oracle")
 SKILL = {"real": 1.1, "classical": 1.3, "oversampled": 1.35, "hybrid": 1.6, "placebo": 1.0, "oracle": 2.2}
 
 
@@ -41,7 +40,7 @@ def fabricate(
     table = pl.concat([_rows("train", TRAIN, source), _rows("val", tests, source), _rows("test", tests, source)])
     facts = {"licence": licence} if licence else {}
     Cohort.in_memory(table, _paint(table, size_px), CLASSES).save(jobs / "cohort-0a1b2c3d", facts=facts)
-    index: dict[str, Any] = {"cohort": "jobs/cohort-0a1b2c3d", "runs": [], "pools": {}, "oracle": None, "fits": {}}
+    index: dict[str, Any] = {"cohort": "jobs/cohort-0a1b2c3d", "runs": [], "pools": {}, "oracle": {}, "fits": {}}
     index["runs"].append(_run(jobs / "run-11112222", size_px))
     for seed in seeds:
         pool = _rows(f"pool{seed}", {c: max(0, TARGET - n) for c, n in TRAIN.items()}, "dcgan").with_columns(
@@ -56,15 +55,25 @@ def fabricate(
     if "oracle" in arms:
         more = _rows("oracle", {c: max(0, TARGET - n) for c, n in TRAIN.items()}, source).drop("split")
         Cohort.in_memory(more, _paint(more, size_px), CLASSES).save(jobs / "oracle-99990000")
-        index["oracle"] = "jobs/oracle-99990000"
-    predictions: dict[str, list[Predictions]] = {}
+        index["oracle"] = {str(seed): "jobs/oracle-99990000" for seed in seeds}
+    fits: dict[str, dict[int, Path]] = {arm: {} for arm in arms}
     for arm in arms:
         for seed in seeds:
             out = jobs / f"fit-{arm}-{seed}"
-            predictions.setdefault(arm, []).append(_fit(out, table, arm, seed))
+            _fit(out, table, arm, seed)
+            fits[arm][seed] = out
             index["fits"].setdefault(arm, {})[str(seed)] = f"jobs/{out.name}"
     artefacts.write_json(folder / "index.json", index)
-    artefacts.write_json(folder / "verdict.json", judge(predictions, seeds, name))
+    verdict = judge(
+        fits,
+        Endpoint(resamples=200),
+        control="oversampled",
+        treatment="hybrid",
+        name=name,
+        generators=1,
+        train_counts={arm: _train_counts(arm) for arm in arms},
+    )
+    artefacts.write_json(folder / "verdict.json", verdict.to_json())
     (folder / "protocol.yaml").write_text(
         f"name: {name}\nseeds: [{', '.join(map(str, seeds))}]\nalgorithm:\n  name: dcgan\n  budget_kimg: 12\n"
         "classifier:\n  name: small-cnn\n  steps: 400\n"
@@ -76,10 +85,10 @@ def fabricate(
 def add_fidelity(folder: Path) -> None:
     """Add `fidelity.json` to a trial folder."""
     generator = numpy_generator(0, "fidelity")
-    frechet = {"synthetic": 61.4, "real_floor": 8.9, "placebo": 61.4}
+    frechet = {"synthetic": 61.4, "real_floor": 8.9}
     per_class = {c: {"synthetic": 90 * generator.random() + 40, "real_floor": 12.0} for c in CLASSES}
     value = {"encoder": "color-texture-96", "n": 180, "frechet": frechet, "classes": per_class}
-    value["nearer_to_train_share"] = {"synthetic": 0.56, "real_floor": 0.5, "low": 0.48, "high": 0.63}
+    value["nearer_to_train"] = {"share": 0.56, "low": 0.48, "high": 0.63, "images": 180}
     artefacts.write_json(folder / "fidelity.json", value)
 
 
@@ -97,73 +106,8 @@ def add_audit(folder: Path) -> None:
     artefacts.write_json(folder / "audit.json", findings)
 
 
-def judge(predictions: dict[str, list[Predictions]], seeds: tuple[int, ...], name: str) -> dict[str, Any]:
-    """Return a verdict of the contract's form, reckoned by the project's own statistics."""
-    first = next(iter(predictions.values()))[0]
-    n_classes = len(CLASSES)
-    lesions = statistics.Lesions.of(first.labels, first.lesion_ids, n_classes)
-    fits = [one for by_seed in predictions.values() for one in by_seed]
-    at = {arm: [i * len(seeds) + s for s in range(len(seeds))] for i, arm in enumerate(predictions)}
-    correct = np.stack([one.predicted == one.labels for one in fits], axis=1)
-    recalls = statistics.bootstrap_recalls(correct, lesions, resamples=200)
-    balanced = recalls.balanced_accuracy()
-    shares = np.bincount(first.labels, minlength=n_classes) / len(first)
-    plain = recalls.combined(shares)
-    area = statistics.auc_statistic(first.labels, np.stack([one.probabilities for one in fits]), lesions)
-    arms: dict[str, Any] = {}
-    for arm, rows in at.items():
-        target = {c: max(n, TARGET) for c, n in TRAIN.items()} if arm in ENLARGED else TRAIN
-        matrix = sum(scores.confusion_matrix(fits[i].labels, fits[i].predicted, n_classes) for i in rows)
-        arms[arm] = {
-            "balanced_accuracy": vars(statistics.estimate(balanced, rows)),
-            "accuracy": vars(statistics.estimate(plain, rows)),
-            "macro_auc": vars(statistics.estimate(area, rows)),
-            "recall": {c: vars(statistics.estimate(recalls.of_class(i), rows)) for i, c in enumerate(CLASSES)},
-            "confusion": np.asarray(matrix).tolist(),
-            "train_counts": target,
-        }
-    pairs = [(arm, "oversampled") for arm in at if arm != "oversampled"]
-    pairs += [("hybrid", other) for other in ("placebo", "classical", "real") if other in at]
-
-    def versus(arm: str, other: str) -> dict[str, Any]:
-        per_class = {
-            c: vars(statistics.compare(recalls.of_class(i), at[arm], at[other], margin=MARGIN))
-            for i, c in enumerate(CLASSES)
-        }
-        found = vars(statistics.compare(balanced, at[arm], at[other], margin=MARGIN))
-        return {"arm": arm, "against": other, "metric": "balanced_accuracy", **found, "recall": per_class}
-
-    comparisons = [versus(*pair) for pair in pairs]
-    primary = next(c for c in comparisons if (c["arm"], c["against"]) == ("hybrid", "oversampled"))
-    per_class = {
-        c: {"images": int(n), "lesions": int(n)} for c, n in zip(CLASSES, np.bincount(first.labels), strict=True)
-    }
-    return json.loads(  # type: ignore[no-any-return]
-        json.dumps(
-            {
-                "schema": 1,
-                "trial": name,
-                "sentence": "Adding synthetic images to the training set changed balanced accuracy by "
-                f"{100 * primary['difference']:+.1f} points against repeating rare images: {primary['outcome']}.",
-                "outcome": primary["outcome"],
-                "treatment": "hybrid",
-                "control": "oversampled",
-                "endpoint": {
-                    "metric": "balanced_accuracy",
-                    "smallest_difference": MARGIN,
-                    "confidence": 0.95,
-                    "resamples": 200,
-                    "split": "test",
-                },
-                "seeds": list(seeds),
-                "generators": 1,
-                "classes": list(CLASSES),
-                "test": {"images": len(first), "lesions": int(lesions.counts.sum()), "per_class": per_class},
-                "arms": arms,
-                "comparisons": comparisons,
-            }
-        )
-    )
+def _train_counts(arm: str) -> dict[str, int]:
+    return {c: max(n, TARGET) for c, n in TRAIN.items()} if arm in ENLARGED else TRAIN
 
 
 def _counts(images: int) -> dict[str, int]:
@@ -224,7 +168,7 @@ def _run(out: Path, size_px: int) -> str:
     return f"jobs/{out.name}"
 
 
-def _fit(out: Path, table: pl.DataFrame, arm: str, seed: int) -> Predictions:
+def _fit(out: Path, table: pl.DataFrame, arm: str, seed: int) -> None:
     generator = numpy_generator(seed, f"fit {arm}")
     shared = numpy_generator(0, "difficulty").normal(size=(table.height, len(CLASSES)))
     found = {}
@@ -247,5 +191,4 @@ def _fit(out: Path, table: pl.DataFrame, arm: str, seed: int) -> Predictions:
         for line in lines:
             line["val_balanced_accuracy"] += 0.015 * generator.normal()
         (draft.path / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        draft.card.update(arm=arm, seed=seed, wall_s=21.7, chosen={"images_seen": 640 * (14 + seed)}, device="cpu")
-    return found["test"]
+        draft.card.update(arm=arm, seed=seed, wall_s=21.7, chosen_images_seen=640 * (14 + seed), device="cpu")

@@ -31,7 +31,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Fit:
-    """One classifier: its history and its predictions on the test part."""
+    """One classifier: its history and its predictions on the part that the verdict is about."""
 
     card: Card
     history: History
@@ -55,7 +55,7 @@ class Evidence:
     Attributes:
         verdict: `verdict.json`.
         protocol: The text of `protocol.yaml`.
-        cohort: The split cohort; `pools`: seed -> synthetic images; `oracle`: new images of a phantom, or None.
+        cohort: The split cohort; `pools`: seed -> synthetic images.
         runs: The generator's replicas; `fits`: arm -> seed -> fit.
         jobs: Every artefact folder in the order in which data passed through them.
         fidelity, audit: `fidelity.json` and `audit.json`, or None where absent.
@@ -65,7 +65,6 @@ class Evidence:
     protocol: str
     cohort: Cohort
     pools: dict[int, Cohort]
-    oracle: Cohort | None
     runs: list[Run]
     fits: dict[str, dict[int, Fit]]
     jobs: list[Job]
@@ -103,26 +102,23 @@ def read_trial(trial: Path) -> Evidence:
             raise ArtefactError(f"{trial / 'index.json'}: has no '{entry}'; run the trial again")
     cohort = Cohort.open(trial / index["cohort"])
     pools = {int(seed): Cohort.open(trial / name) for seed, name in index["pools"].items()}
-    oracle = Cohort.open(trial / index["oracle"]) if index.get("oracle") else None
     runs = [_run(trial / name) for name in index["runs"]]
     fits = {
-        arm: {int(seed): _fit(trial / name, tuple(verdict["classes"])) for seed, name in by_seed.items()}
+        arm: {int(seed): _fit(trial / name, verdict) for seed, name in by_seed.items()}
         for arm, by_seed in index["fits"].items()
     }
     for arm in verdict["arms"]:
         for seed in verdict["seeds"]:
             if int(seed) not in fits.get(arm, {}):
                 raise ArtefactError(f"{trial / 'index.json'}: has no fit of arm '{arm}', seed {seed}; judge it again")
-    cards = {name: fit.card for name, fit in _named(index, fits)}
     return Evidence(
         verdict=verdict,
         protocol=_text(trial / "protocol.yaml"),
         cohort=cohort,
         pools=pools,
-        oracle=oracle,
         runs=runs,
         fits=fits,
-        jobs=list(_jobs(index, cohort, runs, pools, oracle, cards)),
+        jobs=list(_jobs(trial, index, cohort, runs, pools, fits)),
         fidelity=_json(trial / "fidelity.json") if (trial / "fidelity.json").exists() else None,
         audit=_json(trial / "audit.json") if (trial / "audit.json").exists() else None,
     )
@@ -150,38 +146,35 @@ def _run(path: Path) -> Run:
     return Run(card, _lines(path / "history.jsonl"), dict(sorted(samples.items())))
 
 
-def _fit(path: Path, classes: tuple[str, ...]) -> Fit:
+def _fit(path: Path, verdict: Mapping[str, Any]) -> Fit:
     card = artefacts.read_card(path, "fit")
-    predictions = read_predictions(path, "test")
-    if predictions.classes != classes:
-        raise InputError(f"{path}: predicts {', '.join(predictions.classes)}; the verdict has {', '.join(classes)}")
+    predictions = read_predictions(path, verdict["endpoint"]["split"])
+    if predictions.classes != tuple(verdict["classes"]):
+        found, expected = ", ".join(predictions.classes), ", ".join(verdict["classes"])
+        raise InputError(f"{path}: predicts {found}; the verdict has {expected}")
     return Fit(card, _lines(path / "history.jsonl"), predictions)
 
 
-def _named(index: Mapping[str, Any], fits: Mapping[str, Mapping[int, Fit]]) -> Iterator[tuple[str, Fit]]:
-    for arm, by_seed in index["fits"].items():
-        for seed, name in by_seed.items():
-            yield name, fits[arm][int(seed)]
-
-
 def _jobs(
+    trial: Path,
     index: Mapping[str, Any],
     cohort: Cohort,
     runs: list[Run],
     pools: Mapping[int, Cohort],
-    oracle: Cohort | None,
-    fit_cards: Mapping[str, Card],
+    fits: Mapping[str, Mapping[int, Fit]],
 ) -> Iterator[Job]:
     yield Job("cohort", index["cohort"], None, cohort.card)
-    if oracle is not None:
-        yield Job("oracle images", index["oracle"], None, oracle.card)
+    oracle = index.get("oracle") or {}
+    for seed, name in oracle.items() if isinstance(oracle, dict) else [(None, oracle)]:
+        card = artefacts.read_card(trial / name, "cohort")
+        yield Job("oracle images", name, None if seed is None else int(seed), card)
     for name, run in zip(index["runs"], runs, strict=True):
         yield Job("generator", name, _seed_of(run.card), run.card)
     for seed, name in index["pools"].items():
         yield Job("pool", name, int(seed), pools[int(seed)].card)
     for arm, by_seed in index["fits"].items():
         for seed, name in by_seed.items():
-            yield Job(f"fit of {arm}", name, int(seed), fit_cards[name])
+            yield Job(f"fit of {arm}", name, int(seed), fits[arm][int(seed)].card)
 
 
 def _seed_of(card: Card) -> int | None:

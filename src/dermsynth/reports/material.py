@@ -45,7 +45,13 @@ def distributions(evidence: Evidence) -> list[dict[str, Any]]:
 
 def additions(evidence: Evidence) -> list[tuple[str, str]]:
     """Return (arm, what it adds) for the arms that enlarge the training set."""
-    return [(arm, ADDED[arm]) for arm in evidence.verdict["arms"] if arm in ADDED]
+    base = evidence.cohort.part("train").counts()
+    enlarged = [
+        name
+        for name, arm in evidence.verdict["arms"].items()
+        if any(count > base[label] for label, count in (arm.get("train_counts") or {}).items())
+    ]
+    return [(name, ADDED.get(name, "see the protocol")) for name in enlarged]
 
 
 def grids(evidence: Evidence) -> dict[str, Any]:
@@ -177,6 +183,5 @@ def _points(history: History, entry: str) -> tuple[np.ndarray[Any, Any], np.ndar
 
 
 def _chosen(card: Any) -> float | None:
-    found = card.get("chosen")
-    found = found.get("images_seen") if isinstance(found, dict) else card.get("chosen_images_seen")
+    found = card.get("chosen_images_seen")
     return float(found) if isinstance(found, int | float) else None

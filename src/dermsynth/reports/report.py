@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,21 @@ def render(evidence: Evidence) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(count=numbers.count, percent=numbers.percent, area=numbers.area, several=numbers.several)
+    environment.filters.update(
+        figure=_inline,
+        count=numbers.count,
+        percent=numbers.percent,
+        share_range=lambda found: numbers.share_range(found["low"], found["high"]),
+        several=numbers.several,
+    )
     return environment.get_template("report.html.j2").render(_view(evidence))
+
+
+def _inline(svg: str) -> Any:
+    """Return a figure for use within HTML, where SVG needs no namespaces: the page then holds no web address at all."""
+    from markupsafe import Markup
+
+    return Markup(re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg, count=2))
 
 
 def _view(evidence: Evidence) -> dict[str, Any]:
@@ -50,6 +64,8 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "verdict": verdict,
         "metric": results.metric_name(evidence),
         "confidence": f"{100 * verdict['endpoint']['confidence']:g}{numbers.GAP}%",
+        "gap": numbers.GAP,
+        "part": verdict["endpoint"]["split"],
         "hero": results.hero(evidence),
         "forests": results.forests(evidence),
         "arms": results.arms(evidence),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from dermsynth.reports.texts import METRICS, OUTCOMES
 
 WIDE_PX, NARROW_PX = 960, 328
 """Widths at which a figure is drawn: for a desk or paper, and for a phone."""
+_SENTENCE_END = re.compile(r"(?<=[a-z)]\.)\s+(?=[A-Z])")
+_MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 _RATES = np.linspace(0, 1, 81)
 
 
@@ -38,8 +41,11 @@ def hero(evidence: Evidence) -> dict[str, Any]:
     def at(value: float) -> float:
         return round(50 + 50 * float(value) / reach, 2)
 
+    finding, *rest = _SENTENCE_END.split(_MINUS.sub(numbers.MINUS, evidence.verdict["sentence"]))
     sign, meaning = OUTCOMES[evidence.verdict["outcome"]]
     return {
+        "finding": finding,
+        "rest": " ".join(rest),
         "sign": sign,
         "meaning": meaning,
         "effect": numbers.points(found["difference"]),

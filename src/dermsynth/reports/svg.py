@@ -76,7 +76,7 @@ def render(figure: Figure, label: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'<style type="text/css">.*?</style>', "", text, flags=re.DOTALL)
-    text = re.sub(r' id="(?:[a-z0-9]+_\d+|' + re.escape(name) + r')"', "", text)  # would repeat within the page
+    text = re.sub(r' id="(?:[A-Za-z0-9.]+_\d+|' + re.escape(name) + r')"', "", text)  # would repeat within the page
     text = re.sub(r"(?<![-\w])font: *(?:(\d+) )?([\d.]+)px [^;\"]*", _font, text)
     text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
     text = re.sub(r"\s*\n\s*", "\n", text)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 ARMS = {
     "real": "The training images as they are.",
-    "classical": "The real images, each time turned, flipped, sheared or cropped at random.",
+    "classical": "Real images brought to the same class counts, each time turned, flipped, sheared or cropped at"
+    " random: what one does without a generator.",
     "oversampled": "The real images, with images of rare classes repeated until each class has its target count.",
     "weighted": "The real images, with errors on rare classes weighing more.",
     "hybrid": "The real images, with synthetic images of rare classes added up to the same target counts.",
@@ -16,6 +17,7 @@ ARMS = {
 }
 
 ADDED = {
+    "classical": "repeats of real images, each altered at random",
     "oversampled": "repeats of real images",
     "hybrid": "synthetic images",
     "placebo": "synthetic images with shuffled labels",
