@@ -25,9 +25,10 @@ would narrow the interval twice, by their variance and by degrees of freedom tha
 seed part enters the degrees of freedom (S+1)/(S-1) times, the factor by which E[s⁴] exceeds σ⁴.
 
 Simulated with known truths (`benchmarks/calibration.py` prints the table), the 95 % interval misses the truth in
-1-5 % of trials with 3, 5 or 10 seeds, for spreads over seeds from none to 6 points of balanced accuracy, with and
-without a difference. The price is width: up to half again what would do where seeds hardly matter and there are 3. Two
-seeds are too few for any such method that is not uselessly wide: up to 9 % where seeds matter.
+1-4 % of trials with 3 or 5 seeds if one arm's balanced accuracy spreads by up to 3 points over seeds, and in about 5 %
+(5 seeds) or 6 % (3 seeds) if by 5 points; the uncorrected nested bootstrap misses it in 2-18 %. The price is width: up
+to half again what would do where seeds hardly matter and there are 3. Two seeds are too few for any such method that
+is not uselessly wide: up to 9 % where seeds matter.
 
 The p-value is that of the same t, so p < 0.05 exactly when the 95 % interval excludes 0. p-values and intervals are
 for one comparison each: of many classes and arms some will stand out by chance.
