@@ -28,7 +28,7 @@ Simulated with known truths (`benchmarks/calibration.py` prints the table), the 
 1-4 % of trials with 3 or 5 seeds if one arm's balanced accuracy spreads by up to 3 points over seeds, and in about 5 %
 (5 seeds) or 6 % (3 seeds) if by 5 points; the uncorrected nested bootstrap misses it in 2-18 %. The price is width: up
 to half again what would do where seeds hardly matter and there are 3. Two seeds are too few for any such method that
-is not uselessly wide: up to 9 % where seeds matter.
+is not uselessly wide: up to 10 % where seeds matter.
 
 The p-value is that of the same t, so p < 0.05 exactly when the 95 % interval excludes 0. p-values and intervals are
 for one comparison each: of many classes and arms some will stand out by chance.
