@@ -208,19 +208,22 @@ class _Fit:
                 progress((step + 1) * self.config.batch_size, steps * self.config.batch_size)
 
     def _one_step(self, step: int) -> Tensor:
-        import torch.nn.functional as F
-
         images, labels = self.feed.batch(step)
         if self.augmentation:
             images = augment(images, self.augmentation, torch_generator(self.config.seed, "augment", step))
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate(step)
-        with self.fabric.autocast():
-            loss = F.cross_entropy(self.network(images), labels)
+        loss = self._loss(images, labels)
         self.fabric.backward(loss)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         return loss.detach()
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        import torch.nn.functional as F
+
+        with self.fabric.autocast():
+            return F.cross_entropy(self.network(images), labels)
 
     def _learning_rate(self, step: int) -> float:
         return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.config.steps))
