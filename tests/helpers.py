@@ -43,3 +43,22 @@ def make_cohort(
 def saved_cohort(folder: Path, **kwargs: object) -> Cohort:
     """Return `make_cohort` saved to and opened from `folder`."""
     return make_cohort(**kwargs).save(folder)  # type: ignore[arg-type]
+
+
+def make_pool(
+    folder: Path, cohort: Cohort, counts: dict[str, int], *, seen: pl.DataFrame | None = None, size_px: int = 16
+) -> Cohort:
+    """Return a pool in `folder` whose generator claims to have seen the train part, or `seen`."""
+    from dermsynth.cohorts.cohort import writing_cohort
+
+    labels = [name for name, count in counts.items() for _ in range(count)]
+    ids = [f"fake{number}" for number in range(len(labels))]
+    table = pl.DataFrame({"image_id": ids, "label": labels, "lesion_id": ids, "sha256": ids}).with_columns(
+        patient_id=pl.lit(None, dtype=pl.String), source=pl.lit("test"), origin=pl.lit("synthetic")
+    )
+    images = np.random.default_rng(1).integers(0, 256, (len(ids), size_px, size_px, 3), dtype=np.uint8)
+    known = cohort.part("train").table if seen is None else seen
+    with writing_cohort(folder, cohort.classes) as writer:
+        writer.append(table, images)
+        known.select("image_id", "lesion_id").write_parquet(writer.folder / "seen.parquet")
+    return Cohort.open(folder)

@@ -63,9 +63,11 @@ def creating(out: Path, kind: str, *, force: bool = False) -> Iterator[Draft]:
 def check_free(out: Path, *, force: bool) -> Path:
     """Return `out` as an absolute path, or raise ArtefactError if something is there and `force` is false."""
     out = Path(out).absolute()
-    if out.exists() and not force:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return out
+    if not force:
         raise ArtefactError(f"{out}: already exists; choose another --out, or --force to replace it")
-    if out.exists() and not (out / CARD).exists() and (not out.is_dir() or any(out.iterdir())):
+    if not (out / CARD).exists():
         raise ArtefactError(f"{out}: is no dermsynth artefact (no {CARD}), so --force will not delete it; move it away")
     return out
 

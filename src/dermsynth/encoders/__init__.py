@@ -1,0 +1,1 @@
+"""Encoders: images in, features out. Distances between images are distances between features: name the encoder."""

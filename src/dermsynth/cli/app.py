@@ -1,0 +1,120 @@
+"""The commands, how they report errors, and the options they share."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, ParamSpec
+
+import typer
+
+from dermsynth import __version__
+from dermsynth.core.errors import DermsynthError, InterruptedRunError
+
+USAGE_ERROR, STOPPED = 2, 130
+
+app = typer.Typer(
+    help="Do synthetic dermoscopy images help my classifier? From images to a verdict with error bars.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+trial_app = typer.Typer(help="Run a whole trial from one YAML file, or report a finished one.", no_args_is_help=True)
+app.add_typer(trial_app, name="trial")
+
+Out = Annotated[Path, typer.Option("--out", help="The folder to make.", show_default=False)]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Every draw follows from it.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is in --out.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads; all cores by default.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting; may be given several times.")
+]
+
+CORES = os.cpu_count() or 1
+P = ParamSpec("P")
+
+
+def command(group: typer.Typer, name: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Register a command whose expected errors are one line on stderr."""
+
+    def register(function: Callable[P, None]) -> Callable[P, None]:
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                function(*args, **kwargs)
+            except InterruptedRunError as error:
+                _stop(str(error), STOPPED)
+            except DermsynthError as error:
+                _stop(f"error: {error}", USAGE_ERROR)
+            except KeyboardInterrupt:
+                _stop("stopped; nothing half-written was kept: run the same command again", STOPPED)
+
+        group.command(name)(guarded)
+        return guarded
+
+    return register
+
+
+def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
+    """Return {'key': value} of 'key=value' texts; values are read as YAML (numbers, true, lists, words)."""
+    import yaml
+
+    from dermsynth.core.errors import ConfigError
+
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {pair}: expected KEY=VALUE, for example --set width=32")
+        try:
+            found[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {pair}: '{text}' is no value; write a number, a word or [a, list]") from None
+    return found
+
+
+def parse_counts(text: str, option: str) -> dict[str, int]:
+    """Return {'mel': 500} of 'mel=500,df=500'."""
+    from dermsynth.core.errors import ConfigError
+
+    counts: dict[str, int] = {}
+    for pair in text.split(","):
+        name, _, number = pair.partition("=")
+        if not number.strip().isdigit():
+            raise ConfigError(f"{option} {text}: '{pair}' should be CLASS=NUMBER, for example mel=500,df=500")
+        counts[name.strip()] = int(number)
+    return counts
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"dermsynth {__version__}")
+        raise typer.Exit
+    _Debug.on = debug
+
+
+class _Debug:
+    on = False
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    if _Debug.on:
+        traceback.print_exc()
+    typer.echo(" ".join(message.split()), err=True)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    from dermsynth.cli import data, doctor, generate, trials  # noqa: F401 - importing them registers the commands
+
+    sys.exit(app())

@@ -1,0 +1,61 @@
+"""`ingest` and `split`: from raw files to a cohort with train, val and test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dermsynth.cli.app import CORES, Force, Out, Seed, Settings, Threads, app, command, parse_settings
+
+
+@command(app, "ingest")
+def ingest(
+    source: Annotated[str, typer.Argument(help="folder, ham10000, isic2018-task3 or phantom.")],
+    out: Out,
+    root: Annotated[Path | None, typer.Option(help="The folder of the raw files.")] = None,
+    size: Annotated[int, typer.Option(help="Side of the square images in pixels.")] = 64,
+    settings: Settings = None,
+    seed: Seed = 0,
+    force: Force = False,
+    threads: Threads = CORES,
+) -> None:
+    """Read raw files into a cohort: one folder with a table, an array of images and a card."""
+    from dermsynth.cli.progress import bar
+    from dermsynth.cohorts.ingest import ingest as run
+    from dermsynth.cohorts.sources import source_config
+
+    given = parse_settings(settings)
+    if root is not None:
+        given["root"] = str(root)
+    if source == "phantom":
+        given["seed"] = seed
+    with bar(f"{source} at {size} px") as progress:
+        cohort = run(source_config(source, given), size, out, force=force, progress=progress, threads=threads)
+    typer.echo(f"{out}: {len(cohort):,} images, {cohort.table['lesion_id'].n_unique():,} lesions")
+    for name, count in cohort.counts().items():
+        typer.echo(f"  {name:<8} {count:>7,}")
+    typer.echo(f"Next: dermsynth split {out}")
+
+
+@command(app, "split")
+def split(
+    cohort: Annotated[Path, typer.Argument(help="A cohort.")],
+    scheme: Annotated[str, typer.Option(help="lesion, or official to keep the publishers' test set.")] = "lesion",
+    val: Annotated[float, typer.Option(help="Share of the lesions for val.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the lesions for test (scheme lesion).")] = 0.2,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Divide a cohort into train, val and test so that no lesion stands in two of them."""
+    from dermsynth.cohorts.split import SplitConfig
+    from dermsynth.cohorts.split import split as run
+    from dermsynth.core.config import parse
+
+    config = parse(SplitConfig, {"scheme": scheme, "val": val, "test": test}, "split")
+    parts = run(cohort, config, seed=seed, force=force)
+    for name in ("train", "val", "test"):
+        part = parts.part(name)
+        counts = ", ".join(f"{label} {count:,}" for label, count in part.counts().items())
+        typer.echo(f"{name:<5} {len(part):>7,} images, {part.table['lesion_id'].n_unique():>7,} lesions: {counts}")

@@ -1,0 +1,109 @@
+"""What a person sees while a command works: a rich progress bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+console = Console(stderr=True)
+_LINE_EVERY_S = 15.0
+
+
+class _Rate:
+    """A text of images per second since the bar started."""
+
+    def __init__(self) -> None:
+        self._started: float | None = None
+        self._first = 0
+
+    def text(self, done: int) -> str:
+        now = time.monotonic()
+        if self._started is None:
+            self._started, self._first = now, done  # a resumed run starts in the middle
+            return ""
+        return f"{(done - self._first) / max(now - self._started, 1e-9):,.0f} images/s"
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (images done, images in all) that shows them with images/s and the time left."""
+    rate = _Rate()
+    if not console.is_terminal:
+        yield _lines(title, rate)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Progress(SpinnerColumn(), *columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task(title, total=None, rate="")
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, rate=rate.text(done))
+
+        yield show
+
+
+def _lines(title: str, rate: _Rate) -> Callable[[int, int], None]:
+    last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        text = rate.text(done)
+        if time.monotonic() - last > _LINE_EVERY_S or done == total:
+            last = time.monotonic()
+            console.print(f"{title}: {done:,} of {total:,} {text}", highlight=False)
+
+    return show
+
+
+@contextmanager
+def job_table(titles: Mapping[str, str], jobs: Path) -> Iterator[Callable[[Mapping[str, str]], None]]:
+    """Yield a function of the states of a trial's jobs that shows how many are done and what runs.
+
+    Args:
+        titles: What to call each job's folder.
+        jobs: The folder that holds them; a training run's progress is read from its history there.
+    """
+    started = time.monotonic()
+    if not console.is_terminal:
+        said: set[str] = set()
+
+        def say(states: Mapping[str, str]) -> None:
+            for folder, state in states.items():
+                if state == "done" and folder not in said:
+                    said.add(folder)
+                    console.print(
+                        f"{time.monotonic() - started:6.0f} s  {len(said):>3} of {len(states)}  {titles[folder]}",
+                        highlight=False,
+                    )
+
+        yield say
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[doing]}"))
+    with Progress(SpinnerColumn(), *columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task("trial", total=None, doing="")
+
+        def show(states: Mapping[str, str]) -> None:
+            done = sum(state == "done" for state in states.values())
+            doing = [
+                titles[folder] + _images_seen(jobs / f"{folder}.partial" / "history.jsonl")
+                for folder, state in states.items()
+                if state == "running"
+            ]
+            # A pool's queue holds more than runs at once; the first ones are those that run.
+            progress.update(task, completed=done, total=len(states), doing=" · ".join(doing[:2]))
+
+        yield show
+
+
+def _images_seen(history: Path) -> str:
+    """Return ' (12 kimg)' from the last whole line of a run's history, or nothing."""
+    try:
+        last = history.read_text(encoding="utf-8").rstrip("\n").rsplit("\n", 1)[-1]
+        return f" ({json.loads(last)['images_seen'] / 1000:.0f} kimg)"
+    except (OSError, ValueError, KeyError):
+        return ""

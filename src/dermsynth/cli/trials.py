@@ -1,0 +1,121 @@
+"""`fit`, `trial run`, `trial report` and `demo`: from images to a verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dermsynth.cli.app import CORES, Force, Out, Seed, Settings, Threads, app, command, parse_settings, trial_app
+
+if TYPE_CHECKING:
+    from dermsynth.trials.protocol import Protocol
+
+
+@command(app, "fit")
+def fit(
+    model: Annotated[str, typer.Argument(help="The classifier, for example small-cnn.")],
+    cohort: Annotated[Path, typer.Argument(help="A cohort with a split.")],
+    out: Out,
+    arm: Annotated[str, typer.Option(help="real, classical, oversampled, hybrid or placebo.")] = "real",
+    pool: Annotated[Path | None, typer.Option(help="Synthetic images for hybrid and placebo.")] = None,
+    fill_to: Annotated[
+        int | None,
+        typer.Option(help="Arms that enlarge fill every class up to this; default: the largest."),
+    ] = None,
+    kimg: Annotated[float | None, typer.Option(help="Budget in thousands of images.")] = None,
+    settings: Settings = None,
+    seed: Seed = 0,
+    force: Force = False,
+    threads: Threads = CORES,
+) -> None:
+    """Train a classifier on one arm and predict val and test."""
+    from dermsynth.classifiers.fit import FitConfig
+    from dermsynth.classifiers.fit import fit as run
+    from dermsynth.cli.progress import bar
+    from dermsynth.cohorts.augment import ClassicalAugmentation
+    from dermsynth.cohorts.cohort import Cohort
+    from dermsynth.core.config import nearest, parse
+    from dermsynth.core.errors import ConfigError
+    from dermsynth.training.device import set_threads
+    from dermsynth.trials.arms import ARMS, Material
+
+    if arm not in ARMS or arm == "oracle":
+        raise ConfigError(f"--arm {arm}: {nearest(arm, [name for name in ARMS if name != 'oracle'])}")
+    budget = {} if kimg is None else {"budget_kimg": kimg}
+    config = parse(
+        FitConfig, {"model": model, "seed": seed, **budget, **parse_settings(settings)}, "settings of the fit"
+    )
+    real = Cohort.open(cohort)
+    target = fill_to or max(real.part("train").counts().values())
+    chosen = ARMS[arm](Material(real, target, seed, Cohort.open(pool) if pool else None))
+    set_threads(threads)
+    with bar(f"{model} on {arm}") as progress:
+        run(
+            chosen.cohort,
+            real.part("val"),
+            real.part("test"),
+            config,
+            out,
+            rows=chosen.rows,
+            augmentation=ClassicalAugmentation() if chosen.augmented else None,
+            facts={"arm": arm, "train_counts": chosen.counts()},
+            force=force,
+            progress=progress,
+        )
+    typer.echo(f"{out}: predictions for val and test in {out / 'predictions.parquet'}")
+
+
+@command(trial_app, "run")
+def trial_run(
+    protocol: Annotated[Path, typer.Argument(help="The YAML file that declares the trial.")],
+    out: Out,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the protocol's seed.")] = None,
+    force: Force = False,
+    threads: Threads = CORES,
+) -> None:
+    """Run a trial; the same command continues a stopped one."""
+    from dermsynth.core.config import load_yaml
+    from dermsynth.trials.protocol import Protocol
+
+    declared = load_yaml(Protocol, protocol)
+    _run(declared if seed is None else declared.changed(seed=seed), out, force=force, threads=threads)
+
+
+@command(trial_app, "report")
+def trial_report(trial: Annotated[Path, typer.Argument(help="A finished trial.")]) -> None:
+    """Judge a finished trial again from its prediction files and write its report."""
+    from dermsynth.reports.report import write_report
+    from dermsynth.trials.run import judge_trial
+
+    verdict = judge_trial(trial)
+    typer.echo(f"{verdict.sentence}\n{write_report(trial)}")
+
+
+@command(app, "demo")
+def demo(
+    out: Out = Path("demo"),
+    seed: Seed = 0,
+    force: Force = False,
+    threads: Threads = CORES,
+) -> None:
+    """Run a small trial on procedural lesions: no data needed, a report in minutes."""
+    from dermsynth.core.config import load_yaml
+    from dermsynth.trials.protocol import Protocol, preset
+
+    _run(load_yaml(Protocol, preset("demo")).changed(seed=seed), out, force=force, threads=threads)
+
+
+def _run(protocol: Protocol, out: Path, *, force: bool, threads: int) -> None:
+    from dermsynth.cli.progress import job_table
+    from dermsynth.reports.report import write_report
+    from dermsynth.trials.run import run_trial
+    from dermsynth.trials.work import plan
+
+    jobs, _ = plan(protocol)
+    titles = {job.folder: job.title or job.kind for job in jobs}
+    with job_table(titles, out.absolute() / "jobs") as watch:
+        verdict = run_trial(protocol, out, threads=threads, force=force, watch=watch)
+    report = write_report(out)
+    typer.echo(f"{verdict.sentence}\n\nReport: {report}")

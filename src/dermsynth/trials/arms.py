@@ -1,0 +1,134 @@
+"""Arms: recipes for a training set. Those that enlarge bring every small class to the same number of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dermsynth.cohorts.cohort import Cohort
+from dermsynth.core.errors import InputError
+from dermsynth.core.randomness import numpy_generator
+from dermsynth.pools.mix import mix
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What arms are made of.
+
+    Attributes:
+        cohort: Real images with a split.
+        fill_to: Arms that enlarge bring every smaller class up to this many images.
+        seed: Seed of the repeats and of the shuffled labels.
+        pool: Synthetic images, at least as many per class as `missing` says.
+        oracle: New real images, likewise.
+    """
+
+    cohort: Cohort
+    fill_to: int
+    seed: int
+    pool: Cohort | None = None
+    oracle: Cohort | None = None
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Images, the rows of one epoch (a row may stand in it several times), and whether to augment them."""
+
+    cohort: Cohort
+    rows: Rows
+    augmented: bool = False
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of each class."""
+        found = np.bincount(self.cohort.labels[self.rows], minlength=len(self.cohort.classes))
+        return {name: int(found[number]) for number, name in enumerate(self.cohort.classes)}
+
+
+def missing(cohort: Cohort, fill_to: int) -> dict[str, int]:
+    """Return how many images each class of the train part lacks to reach `fill_to`."""
+    return {name: max(0, fill_to - count) for name, count in cohort.part("train").counts().items()}
+
+
+def real(material: Material) -> TrainingSet:
+    """Return the real training images as they are."""
+    return _all_of(material.cohort.part("train"))
+
+
+def oversampled(material: Material) -> TrainingSet:
+    """Return the real images, those of small classes several times: the same class counts, nothing new to see."""
+    train = material.cohort.part("train")
+    labels = train.labels
+    generator = numpy_generator(material.seed, "oversampled")
+    rows = [np.arange(len(train))]
+    for label, lacking in enumerate(missing(material.cohort, material.fill_to).values()):
+        members = np.flatnonzero(labels == label)
+        rounds, rest = divmod(lacking, len(members))
+        rows += [members] * rounds + [generator.choice(members, rest, replace=False)]
+    return TrainingSet(train, np.concatenate(rows).astype(np.int64))
+
+
+def classical(material: Material) -> TrainingSet:
+    """Return `oversampled` with flips, rotation, shear and crop: every repeat of an image looks different."""
+    return replace(oversampled(material), augmented=True)
+
+
+def hybrid(material: Material) -> TrainingSet:
+    """Return the real images and synthetic ones in place of the repeats."""
+    return _filled(material, material.pool, "hybrid")
+
+
+def placebo(material: Material) -> TrainingSet:
+    """Return `hybrid` with the labels of the synthetic images shuffled: the same pixels and counts, no information.
+
+    What placebo gains over the control is due to regularisation or noise, not to what the images show.
+    """
+    whole = _filled(material, material.pool, "placebo").cohort
+    synthetic = np.flatnonzero((whole.table["origin"] == "synthetic").to_numpy())
+    labels = whole.table["label"].to_numpy().copy()
+    labels[synthetic] = numpy_generator(material.seed, "placebo").permutation(labels[synthetic])
+    return _all_of(replace(whole, table=whole.table.with_columns(label=pl.Series(labels, dtype=pl.String))))
+
+
+def oracle(material: Material) -> TrainingSet:
+    """Return the real images and new real ones: the upper bound of what any synthesis can give."""
+    return _filled(material, material.oracle, "oracle")
+
+
+ARMS: dict[str, Callable[[Material], TrainingSet]] = {
+    "real": real,
+    "classical": classical,
+    "oversampled": oversampled,
+    "hybrid": hybrid,
+    "placebo": placebo,
+    "oracle": oracle,
+}
+NEEDS_POOL = ("hybrid", "placebo")
+
+
+def _all_of(cohort: Cohort) -> TrainingSet:
+    return TrainingSet(cohort, np.arange(len(cohort), dtype=np.int64))
+
+
+def _filled(material: Material, extra: Cohort | None, arm: str) -> TrainingSet:
+    if extra is None:
+        raise InputError(f"arm '{arm}' needs a pool of images to add; give one")
+    wanted = missing(material.cohort, material.fill_to)
+    labels = extra.labels
+    rows = [np.flatnonzero(labels == label)[:lacking] for label, lacking in enumerate(wanted.values())]
+    for (name, lacking), found in zip(wanted.items(), rows, strict=True):
+        if len(found) < lacking:
+            raise InputError(
+                f"{extra.path or 'pool'}: has {len(found)} images of class '{name}', arm '{arm}' needs {lacking} "
+                f"to fill it to {material.fill_to}; sample more"
+            )
+    chosen = extra.select(np.concatenate(rows))
+    if arm == "oracle":
+        train = material.cohort.part("train")
+        return _all_of(Cohort.concat([train, replace(chosen, table=chosen.table.with_columns(split=pl.lit("train")))]))
+    return _all_of(mix(material.cohort, chosen))

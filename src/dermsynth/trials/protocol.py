@@ -1,0 +1,111 @@
+"""The declaration of a trial, read from one YAML file before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from dermsynth.algorithms import algorithm_class
+from dermsynth.classifiers.fit import FitConfig
+from dermsynth.cohorts.augment import ClassicalAugmentation
+from dermsynth.cohorts.ingest import SourceConfig
+from dermsynth.cohorts.split import SplitConfig
+from dermsynth.core.config import Config, nearest, parse
+from dermsynth.core.errors import ConfigError
+from dermsynth.training.loop import TrainConfig
+from dermsynth.trials.arms import ARMS
+from dermsynth.trials.verdict import Declared
+
+ORACLE_SOURCE = "phantom"
+
+
+class CohortChoice(Config):
+    """Which images, at which size, split how."""
+
+    source: SourceConfig
+    size_px: int = Field(64, ge=8)
+    split: SplitConfig = SplitConfig()
+
+
+class GeneratorChoice(Config):
+    """Which algorithm, with which settings, for how long, and how many independent replicas of it."""
+
+    algorithm: str = "dcgan"
+    settings: dict[str, Any] = Field(default_factory=dict, description="the algorithm's own keys")
+    training: TrainConfig = TrainConfig()
+    replicas: int = Field(1, ge=1, description="generators trained from different seeds; repeats share them in turn")
+
+    @model_validator(mode="after")
+    def _settings_fit_the_algorithm(self) -> Self:
+        try:
+            parse(algorithm_class(self.algorithm).Config, self.settings, f"settings of {self.algorithm}")
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+
+class Protocol(Config):
+    """A whole trial: cohort, generator, arms, classifier, repeats and endpoint."""
+
+    name: str = Field(min_length=1)
+    question: str = ""
+    seed: int = Field(0, ge=0, description="every draw of the trial follows from it")
+    repeats: int = Field(3, ge=1, description="fits of every arm, with seeds seed, seed + 1, …")
+    cohort: CohortChoice
+    generator: GeneratorChoice = GeneratorChoice()
+    fill_to: int = Field(ge=1, description="arms that enlarge bring every smaller class up to this many images")
+    arms: tuple[str, ...] = ("real", "classical", "oversampled", "hybrid", "placebo")
+    treatment: str = "hybrid"
+    control: str = "oversampled"
+    classifier: FitConfig = FitConfig()
+    augmentation: ClassicalAugmentation = ClassicalAugmentation()
+    endpoint: Declared = Declared()
+
+    @field_validator("arms")
+    @classmethod
+    def _known_arms(cls, arms: tuple[str, ...]) -> tuple[str, ...]:
+        for arm in arms:
+            if arm not in ARMS:
+                raise ValueError(f"unknown arm '{arm}'; {nearest(arm, ARMS)}")
+        if len(set(arms)) < len(arms):
+            raise ValueError("an arm stands twice in the list")
+        return arms
+
+    @model_validator(mode="after")
+    def _arms_can_be_built(self) -> Self:
+        for role in ("treatment", "control"):
+            if getattr(self, role) not in self.arms:
+                raise ValueError(f"{role} is '{getattr(self, role)}', which is not among the arms {list(self.arms)}")
+        if self.treatment == self.control:
+            raise ValueError(f"treatment and control are both '{self.control}'; compare two different arms")
+        if "oracle" in self.arms and self.cohort.source.kind != ORACLE_SOURCE:
+            raise ValueError(
+                f"arm 'oracle' needs new images from the true distribution, which only the phantom has; "
+                f"remove it for source '{self.cohort.source.kind}'"
+            )
+        if self.generator.replicas > self.repeats:
+            raise ValueError(f"{self.generator.replicas} replicas but only {self.repeats} repeats would use them")
+        return self
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Return the seeds of the repeats."""
+        return tuple(range(self.seed, self.seed + self.repeats))
+
+    def to_yaml(self) -> str:
+        """Return the whole protocol, defaults included, as YAML."""
+        return yaml.safe_dump(self.canonical(), sort_keys=False, allow_unicode=True)
+
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+def preset(name: str) -> Path:
+    """Return the path of a protocol that comes with dermsynth; raises ConfigError that suggests the nearest."""
+    names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    if name not in names:
+        raise ConfigError(f"no preset '{name}'; {nearest(name, names)}")
+    return PRESETS / f"{name}.yaml"

@@ -1,0 +1,154 @@
+"""The jobs of a trial: what each kind does with its configuration and its input folders."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from dermsynth.cohorts.cohort import Cohort
+from dermsynth.cohorts.sources.base import make_source
+from dermsynth.trials.arms import ARMS, NEEDS_POOL, Material, missing
+from dermsynth.trials.jobs import Job
+from dermsynth.trials.protocol import Protocol
+
+_ORACLE_LESIONS = 10_000_000
+"""Oracle draws number their lesions from here on, so that none is in the cohort."""
+
+
+def plan(protocol: Protocol) -> tuple[list[Job], dict[str, Any]]:
+    """Return the jobs of a trial in the order in which they should start, and the index of their folders."""
+    settings = protocol.cohort
+    source = settings.source.canonical()
+    cohort = Job(
+        "cohort",
+        make_cohort,
+        {
+            "source": source,
+            "fingerprint": make_source(settings.source).fingerprint(),
+            "size_px": settings.size_px,
+            "split": settings.split.canonical(),
+            "seed": protocol.seed,
+        },
+        title="cohort",
+    )
+    runs = [_run_job(protocol, cohort, replica) for replica in range(protocol.generator.replicas)]
+    needs_pool = any(arm in NEEDS_POOL for arm in protocol.arms)
+    pools: dict[int, Job] = {}
+    oracles: dict[int, Job] = {}
+    fits: dict[str, dict[int, Job]] = {arm: {} for arm in protocol.arms}
+    for repeat, seed in enumerate(protocol.seeds):
+        if needs_pool:
+            pool_config = {"fill_to": protocol.fill_to, "seed": seed}
+            run = runs[repeat % len(runs)]
+            pools[seed] = Job("pool", draw_pool, pool_config, {"cohort": cohort, "run": run}, f"pool, seed {seed}")
+        if "oracle" in protocol.arms:
+            oracle_config = {"fill_to": protocol.fill_to, "repeat": repeat, "source": source}
+            oracle_config["size_px"] = settings.size_px
+            oracles[seed] = Job("oracle", draw_oracle, oracle_config, {"cohort": cohort}, f"oracle, seed {seed}")
+        for arm in protocol.arms:
+            fits[arm][seed] = _fit_job(protocol, arm, seed, cohort, pools.get(seed), oracles.get(seed))
+    wait_for_pool = [fits[arm][seed] for seed in protocol.seeds for arm in protocol.arms if arm in NEEDS_POOL]
+    at_once = [fits[arm][seed] for seed in protocol.seeds for arm in protocol.arms if arm not in NEEDS_POOL]
+    # Generators take longest and hold others up, so they start first; fits that need none fill the other workers.
+    jobs = [cohort, *(runs if needs_pool else []), *pools.values(), *wait_for_pool, *oracles.values(), *at_once]
+    index = {
+        "cohort": _path(cohort),
+        "runs": [_path(run) for run in runs] if needs_pool else [],
+        "pools": {str(seed): _path(job) for seed, job in pools.items()},
+        "oracle": {str(seed): _path(job) for seed, job in oracles.items()},
+        "fits": {arm: {str(seed): _path(job) for seed, job in by_seed.items()} for arm, by_seed in fits.items()},
+    }
+    return jobs, index
+
+
+def _run_job(protocol: Protocol, cohort: Job, replica: int) -> Job:
+    chosen = protocol.generator
+    training = chosen.training.changed(seed=protocol.seed + replica)
+    config = {"algorithm": chosen.algorithm, "settings": dict(chosen.settings), "training": training.canonical()}
+    return Job("run", train_generator, config, {"cohort": cohort}, f"{chosen.algorithm}, replica {replica}")
+
+
+def _fit_job(protocol: Protocol, arm: str, seed: int, cohort: Job, pool: Job | None, oracle: Job | None) -> Job:
+    inputs = {"cohort": cohort}
+    if arm in NEEDS_POOL and pool is not None:
+        inputs["pool"] = pool
+    if arm == "oracle" and oracle is not None:
+        inputs["oracle"] = oracle
+    config = {
+        "arm": arm,
+        "fill_to": protocol.fill_to,
+        "classifier": protocol.classifier.changed(seed=seed).canonical(),
+        "augmentation": protocol.augmentation.canonical() if arm == "classical" else None,
+    }
+    return Job("fit", fit_arm, config, inputs, f"{arm}, seed {seed}")
+
+
+def _path(job: Job) -> str:
+    return f"jobs/{job.folder}"
+
+
+def make_cohort(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Ingest and split; the folder gets its name only when both are done."""
+    from dermsynth.cohorts.ingest import SourceConfig, ingest
+    from dermsynth.cohorts.split import SplitConfig, split
+
+    source: Any = TypeAdapter(SourceConfig).validate_python(config["source"])
+    staging = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    ingest(source, config["size_px"], staging)
+    split(staging, SplitConfig(**config["split"]), seed=config["seed"])
+    staging.rename(out)
+
+
+def train_generator(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Train one replica of the generator."""
+    from dermsynth.algorithms import algorithm_class
+    from dermsynth.training.loop import TrainConfig, train
+
+    chosen = algorithm_class(config["algorithm"])
+    cohort = Cohort.open(inputs["cohort"])
+    train(cohort, chosen, chosen.Config(**config["settings"]), TrainConfig(**config["training"]), out)
+
+
+def draw_pool(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Draw what the classes lack from a generator."""
+    from dermsynth.pools.sample import sample
+
+    counts = missing(Cohort.open(inputs["cohort"]), config["fill_to"])
+    sample(inputs["run"], counts, out, seed=config["seed"])
+
+
+def draw_oracle(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Draw what the classes lack from the phantom: new lesions of the true distribution."""
+    from dermsynth.cohorts.ingest import ingest
+    from dermsynth.cohorts.sources.phantom import PhantomConfig
+
+    counts = {name: count for name, count in missing(Cohort.open(inputs["cohort"]), config["fill_to"]).items() if count}
+    first = _ORACLE_LESIONS * (config["repeat"] + 1)
+    ingest(PhantomConfig(**{**config["source"], "counts": counts, "first_lesion": first}), config["size_px"], out)
+
+
+def fit_arm(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Train one classifier on one arm with one seed."""
+    from dermsynth.classifiers.fit import FitConfig, fit
+    from dermsynth.cohorts.augment import ClassicalAugmentation
+
+    cohort = Cohort.open(inputs["cohort"])
+    pool, oracle = (Cohort.open(inputs[name]) if name in inputs else None for name in ("pool", "oracle"))
+    classifier = FitConfig(**config["classifier"])
+    material = Material(cohort, config["fill_to"], classifier.seed, pool, oracle)
+    chosen = ARMS[config["arm"]](material)
+    fit(
+        chosen.cohort,
+        cohort.part("val"),
+        cohort.part("test"),
+        classifier,
+        out,
+        rows=chosen.rows,
+        augmentation=ClassicalAugmentation(**config["augmentation"]) if chosen.augmented else None,
+        facts={"arm": config["arm"], "train_counts": chosen.counts()},
+    )
