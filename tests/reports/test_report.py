@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections import Counter
@@ -211,6 +212,14 @@ def test_jobs_without_samples_and_history_are_handled(least: Path, tmp_path: Pat
             del card["files"][name]
         artefacts.write_json(job / "card.json", card)
     assert "kept no samples and no history" in Page(write_report(trial).read_text(encoding="utf-8")).text
+
+
+def test_a_trial_without_a_generator_is_handled(least: Path, tmp_path: Path) -> None:
+    trial = Path(shutil.copytree(least, tmp_path / "trial"))
+    index = json.loads((trial / "index.json").read_text())
+    artefacts.write_json(trial / "index.json", {**index, "runs": [], "pools": {}})
+    text = Page(write_report(trial).read_text(encoding="utf-8")).text
+    assert "none: this class was not enlarged" in text
 
 
 def test_what_ran_lists_seeds_versions_and_hashes(page: Page) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.ticker import MaxNLocator
 
 FloatArray = npt.NDArray[np.float64]
-_DASHES = ["-", (0, (4, 2)), (0, (1, 2)), (0, (6, 2, 1, 2)), (0, (2, 1)), (0, (8, 3))]
+_DASHES = [(0, (4, 2)), (0, (1, 2)), (0, (6, 2, 1, 2)), (0, (2, 1)), (0, (8, 3))]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Row:
     highlighted: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """A line over images seen; `role` is `treatment`, `control` or `other`; `chosen` marks points on it."""
 
@@ -64,7 +64,7 @@ def forest(
     headings = sum(1 for heading in groups if heading)
     rows = sum(len(group) for group in groups.values())
     height_px = rows * row_px + headings * head_px + foot_px + 8
-    left, right = (236, 196) if beside else (6, 6)
+    left, right = (236, 196) if beside else (18, 18)
     with canvas(name, width_px, height_px) as figure:
         axes = figure.add_axes(
             (left / width_px, foot_px / height_px, 1 - (left + right) / width_px, 1 - (foot_px + 4) / height_px)
@@ -74,7 +74,7 @@ def forest(
         ends = [100 * end for group in groups.values() for row in group for end in (row.low, row.high, *row.by_seed)]
         low, high = min([*ends, -100 * margin]), max([*ends, 100 * margin])
         pad = 0.05 * (high - low)
-        axes.set_xlim(low - pad, high + pad)
+        axes.set_xlim(max(low - pad, -105), min(high + pad, 105))  # no share differs by more than 100 points
         axes.set_autoscale_on(False)
         sides = axes.get_yaxis_transform()  # x in shares of the axes, y in pixels
         inner = width_px - left - right
@@ -158,20 +158,19 @@ def progress(
     limits: tuple[float, float] | None = None,
 ) -> str:
     """Draw curves over images seen, each named at its right end; rings mark chosen checkpoints."""
-    right = 12 + max(7 * len(curve.name) for curve in curves)
+    right = 34 + max(7 * len(curve.name) for curve in curves)
     with canvas(name, width_px, height_px) as figure:
         box = (44 / width_px, 46 / height_px, 1 - (44 + right) / width_px, 1 - (46 + 30) / height_px)
         axes = figure.add_axes(box)
         others = [curve for curve in curves if curve.role == "other"]
         ordered = others + [c for c in curves if c.role == "control"] + [c for c in curves if c.role == "treatment"]
-        for curve in ordered:
-            colour = {"treatment": ACCENT, "control": INK}.get(curve.role, MUTED)
-            dash = "-" if curve.role != "other" else _DASHES[1 + others.index(curve) % (len(_DASHES) - 1)]
-            width = {"treatment": 2.4, "control": 1.8}.get(curve.role, 1.2)
-            axes.plot(curve.x, curve.y, color=colour, linewidth=width, linestyle=dash)
+        lines = [_line(curve.role, others.index(curve) if curve in others else 0) for curve in ordered]
+        for curve, line in zip(ordered, lines, strict=True):
+            axes.plot(curve.x, curve.y, **line)
             if curve.chosen:
                 at = np.interp(curve.chosen, curve.x, curve.y)
-                axes.plot(curve.chosen, at, "o", color=PAPER, markeredgecolor=colour, markersize=5, markeredgewidth=1.4)
+                ring = {"color": PAPER, "markeredgecolor": line["color"], "markersize": 5, "markeredgewidth": 1.4}
+                axes.plot(curve.chosen, at, "o", **ring)
         if limits:
             axes.set_ylim(*limits)
         axes.set_xlim(0, max(float(curve.x[-1]) for curve in curves))
@@ -185,22 +184,33 @@ def progress(
         figure.text(6 / width_px, 1 - 16 / height_px, axis, color=MUTED, fontsize=12)
         low, high = axes.get_ylim()
         ends = _apart([float(curve.y[-1]) for curve in ordered], 15 / (box[3] * height_px) * (high - low))
-        for curve, y in zip(ordered, ends, strict=True):
-            colour = {"treatment": ACCENT, "control": INK}.get(curve.role, MUTED)
-            weight = "bold" if curve.role == "treatment" else "normal"
+        for curve, line, y in zip(ordered, lines, ends, strict=True):
+            inner = box[2] * width_px
+            axes.plot(
+                [1 + 7 / inner, 1 + 25 / inner], [y, y], transform=axes.get_yaxis_transform(), clip_on=False, **line
+            )
             axes.annotate(
                 curve.name,
                 (1, y),
-                (7, 0),
+                (31, 0),
                 xycoords=axes.get_yaxis_transform(),
                 textcoords="offset points",
                 va="center",
-                color=colour,
+                color=line["color"],
                 fontsize=12,
-                weight=weight,
+                weight="bold" if curve.role == "treatment" else "normal",
                 annotation_clip=False,
             )
         return render(figure, label)
+
+
+def _line(role: str, number: int) -> dict[str, Any]:
+    """Return how a curve is drawn; the arms that are neither treatment nor control differ by their dashes."""
+    if role == "treatment":
+        return {"color": ACCENT, "linewidth": 2.4}
+    if role == "control":
+        return {"color": INK, "linewidth": 1.8}
+    return {"color": MUTED, "linewidth": 1.2, "linestyle": _DASHES[number % len(_DASHES)]}
 
 
 def _apart(values: Sequence[float], gap: float) -> list[float]:

@@ -41,7 +41,7 @@ def hero(evidence: Evidence) -> dict[str, Any]:
     def at(value: float) -> float:
         return round(50 + 50 * float(value) / reach, 2)
 
-    finding, *rest = _SENTENCE_END.split(_MINUS.sub(numbers.MINUS, evidence.verdict["sentence"]))
+    finding, *rest = _SENTENCE_END.split(_typeset(evidence.verdict["sentence"]))
     sign, meaning = OUTCOMES[evidence.verdict["outcome"]]
     return {
         "finding": finding,
@@ -168,6 +168,11 @@ def confusions(evidence: Evidence) -> list[dict[str, Any]]:
         ]
         shown.append({"name": name, "role": role_of(evidence, name), "rows": rows})
     return shown
+
+
+def _typeset(sentence: str) -> str:
+    """Return the sentence with true minus signs and no line break before a per cent sign."""
+    return _MINUS.sub(numbers.MINUS, sentence).replace(" %", f"{numbers.GAP}%")
 
 
 def _row(comparison: Mapping[str, Any], highlighted: bool) -> Row:

@@ -92,10 +92,10 @@ def render(figure: Figure, label: str) -> str:
 
 
 def bare(axes: Axes, *, keep: str = "") -> None:
-    """Hide an axes' frame but for the sides named in `keep`, and its ticks' marks."""
+    """Hide the marks of an axes' ticks, and its frame but for the sides named in `keep`."""
     for side, spine in axes.spines.items():
         spine.set_visible(side in keep.split())
-    axes.tick_params(length=0, pad=6)
+    axes.tick_params(left=False, bottom=False, pad=6)
 
 
 def _font(found: re.Match[str]) -> str:
