@@ -36,8 +36,8 @@ class PhantomConfig(Config):
     overlap: float = Field(0.15, ge=0.0, le=1.0)
     """How much the classes look alike: 0 all textbook cases, 1 every lesion is as likely to look like another class.
 
-    `benchmarks/phantom.py --overlap 0 0.15 0.5` measured a small CNN's balanced accuracy on new lesions: 0.93 at 0, 0.81 at
-    the default, 0.62 at 0.5.
+    `benchmarks/phantom.py --overlap 0 0.15 0.5` measured a small CNN's balanced accuracy on new lesions: 0.93 at 0,
+    0.81 at the default, 0.62 at 0.5.
     """
     seed: int = Field(0, ge=0)
     first_lesion: int = Field(0, ge=0)
