@@ -16,6 +16,7 @@ PROBE = """
 <script>
 addEventListener("load", () => {
   const root = document.documentElement;
+  document.querySelectorAll("details").forEach((e) => { e.open = true; });
   const wide = [...document.querySelectorAll("body *")].filter(
     (e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll, nav, pre, .skip, svg"));
   parent.postMessage({
@@ -23,7 +24,6 @@ addEventListener("load", () => {
     wide: wide.slice(0, 3).map((e) => e.tagName + "." + e.className),
     requests: performance.getEntriesByType("resource").filter((e) => !e.name.startsWith("data:")).map((e) => e.name),
     broken: [...document.images].filter((e) => !e.naturalWidth).length,
-    scheme: getComputedStyle(document.body).backgroundColor,
   }, "*");
 });
 </script>
