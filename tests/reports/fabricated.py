@@ -86,7 +86,7 @@ def add_fidelity(folder: Path) -> None:
     """Add `fidelity.json` to a trial folder."""
     generator = numpy_generator(0, "fidelity")
     frechet = {"synthetic": 61.4, "real_floor": 8.9}
-    per_class = {c: {"synthetic": 90 * generator.random() + 40, "real_floor": 12.0} for c in CLASSES}
+    per_class = {c: {"n": 24, "synthetic": 90 * generator.random() + 40, "real_floor": 12.0} for c in CLASSES}
     value = {"encoder": "color-texture-96", "n": 180, "frechet": frechet, "classes": per_class}
     value["nearer_to_train"] = {"share": 0.56, "low": 0.48, "high": 0.63, "images": 180}
     artefacts.write_json(folder / "fidelity.json", value)

@@ -101,6 +101,7 @@ def forests(evidence: Evidence) -> dict[str, Any]:
             "difference in recall, percentage points",
             f"Forest plot of recall by class, {treatment} minus {control}. {recall_words}.",
         ),
+        "beyond": any(c["low"] < -1 or c["high"] > 1 for c in evidence.primary["recall"].values()),
         "rows": [_words(c) for c in (*against_control, *others)],
         "recall_rows": [
             {"name": name, **tested[name], **_words({"arm": name, "against": "", **found})}
