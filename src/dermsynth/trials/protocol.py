@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from dermsynth.algorithms import algorithm_class
 from dermsynth.classifiers.fit import FitConfig
 from dermsynth.cohorts.augment import ClassicalAugmentation
-from dermsynth.cohorts.ingest import SourceConfig
+from dermsynth.cohorts.sources import SourceConfig
 from dermsynth.cohorts.split import SplitConfig
 from dermsynth.core.config import Config, nearest, parse
 from dermsynth.core.errors import ConfigError

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from dermsynth.cohorts.cohort import Cohort
-from dermsynth.cohorts.sources.base import make_source
+from dermsynth.cohorts.sources import make_source
 from dermsynth.trials.arms import ARMS, NEEDS_POOL, Material, missing
 from dermsynth.trials.jobs import Job
 from dermsynth.trials.protocol import Protocol
@@ -93,7 +93,8 @@ def _path(job: Job) -> str:
 
 def make_cohort(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
     """Ingest and split; the folder gets its name only when both are done."""
-    from dermsynth.cohorts.ingest import SourceConfig, ingest
+    from dermsynth.cohorts.ingest import ingest
+    from dermsynth.cohorts.sources import SourceConfig
     from dermsynth.cohorts.split import SplitConfig, split
 
     source: Any = TypeAdapter(SourceConfig).validate_python(config["source"])
@@ -127,7 +128,8 @@ def draw_oracle(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path
     from dermsynth.cohorts.ingest import ingest
     from dermsynth.cohorts.sources.phantom import PhantomConfig
 
-    counts = {name: count for name, count in missing(Cohort.open(inputs["cohort"]), config["fill_to"]).items() if count}
+    # A class that lacks nothing gets one image, which no arm takes: all cohorts of a trial have the same classes.
+    counts = {name: max(1, count) for name, count in missing(Cohort.open(inputs["cohort"]), config["fill_to"]).items()}
     first = _ORACLE_LESIONS * (config["repeat"] + 1)
     ingest(PhantomConfig(**{**config["source"], "counts": counts, "first_lesion": first}), config["size_px"], out)
 

@@ -7,20 +7,21 @@ comes with the mask of its lesion, and `overlap` says how hard the classes are t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from dermsynth.cohorts.sources.base import Photos, Source
 from dermsynth.cohorts.sources.phantom import census
 from dermsynth.cohorts.sources.phantom.scene import photograph
 from dermsynth.cohorts.sources.phantom.signs import CLASSES
 from dermsynth.core.config import Config, nearest
 from dermsynth.core.errors import ConfigError
 
-__all__ = ["CLASSES", "DEFAULT_COUNTS", "PhantomConfig", "Photos", "draw"]
+__all__ = ["CLASSES", "DEFAULT_COUNTS", "PhantomConfig", "PhantomSource", "draw"]
 
 DEFAULT_COUNTS = {"akiec": 120, "bcc": 160, "bkl": 240, "df": 90, "mel": 280, "nv": 800, "vasc": 110}
 MIN_SIZE_PX, MAX_SIZE_PX = 16, 1024
@@ -31,6 +32,7 @@ DARK_SKIN = 0.4
 class PhantomConfig(Config):
     """What to draw."""
 
+    kind: Literal["phantom"] = "phantom"
     counts: dict[str, int] = Field(default_factory=lambda: dict(DEFAULT_COUNTS))
     """Images per class, each at least 1; a class that is not named is not drawn."""
     overlap: float = Field(0.15, ge=0.0, le=1.0)
@@ -59,22 +61,6 @@ class PhantomConfig(Config):
         return counts
 
 
-@dataclass(frozen=True, eq=False)
-class Photos:
-    """A chunk of phantom photos.
-
-    Attributes:
-        table: Row i describes `images[i]`: image_id, label, lesion_id, patient_id, age (years), sex, localization,
-            skin_tone (`light` or `dark`).
-        images: n x H x W x 3, uint8, RGB.
-        masks: n x H x W, uint8, 1 on the lesion.
-    """
-
-    table: pl.DataFrame
-    images: NDArray[np.uint8]
-    masks: NDArray[np.uint8]
-
-
 def draw(config: PhantomConfig, size_px: int, chunk: int = 256) -> Iterator[Photos]:
     """Draw the images of a configuration, in the order of lesion numbers, `chunk` at a time.
 
@@ -94,6 +80,30 @@ def draw(config: PhantomConfig, size_px: int, chunk: int = 256) -> Iterator[Phot
     if chunk < 1:
         raise ConfigError(f"chunk is {chunk}: expected at least 1 image at a time")
     return _chunks(config, size_px, chunk)
+
+
+class PhantomSource(Source):
+    """The phantom behind the interface that all sources share."""
+
+    licence = "Apache-2.0: drawn by dermsynth, no patient"
+    preprocessing = "drawn at this size"
+
+    def __init__(self, config: PhantomConfig) -> None:
+        self.config = config
+        self.classes = tuple(name for name in CLASSES if name in config.counts)
+
+    def fingerprint(self) -> str:
+        """Return the version of what is drawn: the same configuration then gives the same pixels."""
+        return "phantom-1"
+
+    def check(self) -> int:
+        """Return the number of images; the configuration has been checked already."""
+        return sum(self.config.counts.values())
+
+    def photos(self, size_px: int, threads: int) -> Iterator[Photos]:
+        """Yield the images; drawing runs on one thread whatever `threads` is."""
+        for photos in draw(self.config, size_px):
+            yield replace(photos, table=photos.table.with_columns(source=pl.lit("phantom")))
 
 
 def _chunks(config: PhantomConfig, size_px: int, chunk: int) -> Iterator[Photos]:

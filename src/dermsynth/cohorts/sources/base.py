@@ -1,0 +1,103 @@
+"""What a source of images is: a list of photos that is checked first and read afterwards, chunk by chunk."""
+
+from __future__ import annotations
+
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dermsynth.core.config import nearest
+from dermsynth.core.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """A chunk of a source.
+
+    Attributes:
+        table: Row i describes `images[i]`: image_id, label, lesion_id, patient_id, then what the source offers.
+        images: n x H x W x 3, uint8, RGB.
+        masks: None, or n x H x W, uint8, 1 on the lesion.
+    """
+
+    table: pl.DataFrame
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8] | None = None
+
+
+class Source(ABC):
+    """A data set as its publishers lay it out.
+
+    Attributes:
+        classes: The class names in the order of class indices.
+        licence: Terms and citation, for the card.
+        preprocessing: What is done to every image, for the card.
+    """
+
+    classes: tuple[str, ...]
+    licence: str
+    preprocessing: str
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a hash that changes when the input does."""
+
+    @abstractmethod
+    def check(self) -> int:
+        """Check all that can be checked without decoding an image, and return the number of images.
+
+        Raises:
+            InputError: a missing file, a row without image, an image without row, an unknown or an empty class, …
+        """
+
+    @abstractmethod
+    def photos(self, size_px: int, threads: int) -> Iterator[Photos]:
+        """Yield all images as squares of `size_px`, in bounded memory and always in the same order."""
+
+
+def expand(path: str) -> Path:
+    """Return a path in which `~`, `${NAME}` and `${NAME:-default}` are replaced from the environment.
+
+    Raises:
+        InputError: a variable that is not set and has no default.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match["name"], match["default"])
+        if found is None:
+            raise InputError(f"{path}: the environment variable {match['name']} is not set")
+        return found
+
+    return Path(re.sub(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}", value, path)).expanduser()
+
+
+def check_rows(rows: pl.DataFrame, classes: tuple[str, ...], where: Path) -> None:
+    """Check a table of image_id, label, lesion_id and `at`, which says where the row stands ('FILE: line 17').
+
+    Raises:
+        InputError: an unknown class, an image in two rows, an empty class, or one lesion in all.
+    """
+    unknown = rows.filter(~pl.col("label").is_in(classes) | pl.col("label").is_null())
+    if unknown.height:
+        at, label = unknown["at"][0], unknown["label"][0]
+        raise InputError(f"{at}: unknown class {label!r}; {nearest(str(label), classes)}")
+    twice = rows.filter(pl.col("image_id").is_duplicated())
+    if twice.height:
+        first = twice["image_id"][0]
+        places = " and ".join(twice.filter(pl.col("image_id") == first)["at"])
+        raise InputError(f"image '{first}' stands in {places}; keep one of them")
+    empty = [name for name in classes if name not in set(rows["label"])]
+    if empty:
+        raise InputError(f"{where}: class '{empty[0]}' has no image; a classifier cannot learn or be tested on it")
+    if rows["lesion_id"].n_unique() < 2:
+        raise InputError(
+            f"{where}: all images show one lesion ('{rows['lesion_id'][0]}'), so nothing can be held out; "
+            "check the lesion ids"
+        )

@@ -1,0 +1,184 @@
+"""Images in folders and zip files, read without unpacking, and tables in CSV files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dermsynth.cohorts.sources.base import Photos, Source, check_rows
+from dermsynth.core.artefacts import sha256_of
+from dermsynth.core.errors import InputError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+_CHUNK = 256
+
+
+class ImageFiles:
+    """The image files of some folders and zip files, by the name of the file without its ending."""
+
+    def __init__(self, places: Sequence[Path]) -> None:
+        self.places = list(places)
+        self._zips = {place: zipfile.ZipFile(place) for place in places if place.suffix == ".zip"}
+        self._found: dict[str, tuple[Path, str]] = {}
+        for place in places:
+            for name in self._names(place):
+                path = PurePosixPath(name)
+                # macOS adds a shadow `._name` beside every file of a zip.
+                if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+                    self._add(path.stem, place, name)
+
+    def _names(self, place: Path) -> list[str]:
+        if place in self._zips:
+            return sorted(self._zips[place].namelist())
+        return sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
+
+    def _add(self, stem: str, place: Path, name: str) -> None:
+        if stem in self._found:
+            first = "/".join(map(str, self._found[stem]))
+            raise InputError(f"{place}/{name}: image '{stem}' is also {first}; keep one of them")
+        self._found[stem] = (place, name)
+
+    @property
+    def stems(self) -> set[str]:
+        """Return the names of all images, without endings."""
+        return set(self._found)
+
+    def title(self, stem: str) -> str:
+        """Return where an image is, for a message."""
+        place, name = self._found[stem]
+        return f"{place}/{name}"
+
+    def read(self, stem: str) -> bytes:
+        """Return the bytes of an image file."""
+        place, name = self._found[stem]
+        try:
+            return self._zips[place].read(name) if place in self._zips else (place / name).read_bytes()
+        except (OSError, zipfile.BadZipFile) as error:
+            raise InputError(f"{place}/{name}: cannot be read ({error}); fetch it again") from None
+
+    def fingerprint(self) -> str:
+        """Return a hash of the content of the zips and of the names, sizes and times of the files in folders."""
+        lines = [f"{place.name} {sha256_of(place)}" for place in self._zips]
+        for place, name in sorted(self._found.values(), key=str):
+            if place not in self._zips:
+                status = (place / name).stat()
+                lines.append(f"{name} {status.st_size} {status.st_mtime_ns}")
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+class FileSource(Source):
+    """A source whose images are files that a table of rows names."""
+
+    preprocessing = "RGB, turned as EXIF says, central square, resized by antialiased bicubic interpolation"
+
+    @cached_property
+    @abstractmethod
+    def rows(self) -> pl.DataFrame:
+        """The rows: image_id (the file's stem), label, lesion_id, patient_id, source, `at` (for messages), and more."""
+
+    @cached_property
+    @abstractmethod
+    def files(self) -> ImageFiles:
+        """The image files."""
+
+    @property
+    @abstractmethod
+    def table(self) -> Path:
+        """The file or folder that messages about all rows name."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of the table and of the image files."""
+        table = hashlib.sha256(self.rows.write_csv().encode()).hexdigest()
+        return hashlib.sha256(f"{table} {self.files.fingerprint()}".encode()).hexdigest()
+
+    def check(self) -> int:
+        """Check the rows and that rows and files belong together; see `Source.check`."""
+        check_rows(self.rows, self.classes, self.table)
+        stems, ids = self.files.stems, set(self.rows["image_id"])
+        for line, image_id in enumerate(self.rows["image_id"], start=2):
+            if image_id not in stems:
+                places = ", ".join(place.name for place in self.files.places) or "no folder or zip of images found"
+                raise InputError(
+                    f"{self.table}: line {line}: image '{image_id}' is missing ({places}); fetch it or remove the row"
+                )
+        for stem in sorted(stems - ids):
+            raise InputError(f"{self.files.title(stem)}: has no row in {self.table.name}; add one or remove the image")
+        return self.rows.height
+
+    def photos(self, size_px: int, threads: int) -> Iterator[Photos]:
+        """Yield the images in the order of the table, decoded on `threads` threads."""
+        with ThreadPoolExecutor(threads) as pool:
+            for start in range(0, self.rows.height, _CHUNK):
+                rows = self.rows[start : start + _CHUNK].drop("at")
+                decoded = list(pool.map(lambda stem: self._decode(stem, size_px), rows["image_id"]))
+                table = rows.with_columns(sha256=pl.Series([sha256 for sha256, _ in decoded]))
+                yield Photos(table, np.stack([image for _, image in decoded]))
+
+    def _decode(self, stem: str, size_px: int) -> tuple[str, NDArray[np.uint8]]:
+        data = self.files.read(stem)
+        return hashlib.sha256(data).hexdigest(), decode(data, self.files.title(stem), size_px)
+
+
+def decode(data: bytes, title: str, size_px: int) -> NDArray[np.uint8]:
+    """Return the central square of an image file as size x size x 3, uint8, RGB; raises InputError that names it."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        what = "is empty" if not data else f"cannot be read as an image ({' '.join(str(error).split())})"
+        raise InputError(f"{title}: {what}; replace it, or remove it and its row") from None
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    square = image.resize((size_px, size_px), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    return np.asarray(square)
+
+
+def read_table(path: Path, needed: Sequence[str]) -> pl.DataFrame:
+    """Return a CSV file with all columns as text (empty fields null) and `at`, the file and line of each row.
+
+    Commas or semicolons, with or without a byte-order mark, any line ends.
+
+    Raises:
+        InputError: no such file, no CSV, or a missing column.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        header = text.partition("\n")[0]
+        separator = ";" if header.count(";") > header.count(",") else ","
+        table = pl.read_csv(io.StringIO(text), separator=separator, infer_schema=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({' '.join(str(error).split())[:120]})") from None
+    table = table.rename({name: name.strip() for name in table.columns})
+    for name in needed:
+        if name not in table.columns:
+            raise InputError(f"{path}: has no column '{name}'; found: {', '.join(table.columns)}")
+    lines = pl.int_range(2, pl.len() + 2).cast(pl.String)
+    return table.with_columns(pl.all().str.strip_chars()).with_columns(at=f"{path}: line " + lines)
+
+
+def places_of_images(root: Path, stem: str) -> list[Path]:
+    """Return the folders and zip files in `root` whose name starts with `stem`; a folder beats its own zip."""
+    found = [path for path in sorted(root.glob(f"{stem}*")) if path.is_dir() or path.suffix == ".zip"]
+    folders = {path.name for path in found if path.is_dir()}
+    return [path for path in found if path.is_dir() or path.stem not in folders]
+
+
+def existing_folder(root: Path, what: str) -> Path:
+    """Return `root`, or raise InputError if it is no folder."""
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; expected {what}")
+    return root

@@ -1,0 +1,68 @@
+"""A folder per class: ROOT/<class>/*.jpg."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from dermsynth.cohorts.sources.base import expand
+from dermsynth.cohorts.sources.files import FileSource, ImageFiles, existing_folder, read_table
+from dermsynth.core.config import Config
+from dermsynth.core.errors import InputError
+
+
+class FolderConfig(Config):
+    """Images in ROOT/<class>/, and optionally ROOT/lesions.csv with the columns image_id and lesion_id."""
+
+    kind: Literal["folder"] = "folder"
+    root: str
+
+
+class FolderSource(FileSource):
+    """Classes are the names of the folders, in alphabetical order; an image's id is its file name without ending.
+
+    Without `lesions.csv` every image counts as a lesion of its own: photos of one lesion may then end up on both sides
+    of a split.
+    """
+
+    licence = "not stated: the images are the user's own"
+
+    def __init__(self, config: FolderConfig) -> None:
+        self.root = existing_folder(expand(config.root), "a folder with one folder of images per class")
+        self.folders = sorted(path for path in self.root.iterdir() if path.is_dir() and path.name[0] not in "._")
+        self.classes = tuple(path.name for path in self.folders)
+        if len(self.classes) < 2:
+            raise InputError(f"{self.root}: has {len(self.classes)} class folders; expected at least 2, with images")
+
+    @property
+    def table(self) -> Path:
+        """Return the root: there is no table."""
+        return self.root
+
+    @cached_property
+    def files(self) -> ImageFiles:
+        """The image files of all classes."""
+        return ImageFiles(self.folders)
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """A row per image, classes one after the other."""
+        stems = [
+            (stem, folder.name, f"{folder}/{stem}")
+            for folder in self.folders
+            for stem in sorted(ImageFiles([folder]).stems)
+        ]
+        table = pl.DataFrame(stems, schema=dict.fromkeys(("image_id", "label", "at"), pl.String), orient="row")
+        lesions = self.root / "lesions.csv"
+        if lesions.exists():
+            known = read_table(lesions, ["image_id", "lesion_id"]).select("image_id", "lesion_id")
+            table = table.join(known, on="image_id", how="left", maintain_order="left")
+            unknown = table.filter(pl.col("lesion_id").is_null())
+            if unknown.height:
+                raise InputError(f"{lesions}: has no row for image '{unknown['image_id'][0]}'; add its lesion_id")
+        else:
+            table = table.with_columns(lesion_id=pl.col("image_id"))
+        return table.with_columns(patient_id=pl.lit(None, dtype=pl.String), source=pl.lit(self.root.name))

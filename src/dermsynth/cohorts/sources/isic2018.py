@@ -1,0 +1,95 @@
+"""ISIC 2018 Task 3 (Codella et al. 2019, arXiv:1902.03368): training images from HAM10000 and the official test."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from dermsynth.cohorts.sources.base import expand
+from dermsynth.cohorts.sources.files import FileSource, ImageFiles, existing_folder, places_of_images, read_table
+from dermsynth.cohorts.sources.ham10000 import CLASSES, find_metadata, read_metadata
+from dermsynth.core.config import Config
+from dermsynth.core.errors import InputError
+
+_PARTS = {"Training": "train", "Test": "test"}
+
+
+class Isic2018Config(Config):
+    """The challenge's files; `metadata` is HAM10000's table, which knows the lesions of the training images."""
+
+    kind: Literal["isic2018-task3"] = "isic2018-task3"
+    root: str
+    metadata: str
+
+
+class Isic2018Source(FileSource):
+    """`ISIC2018_Task3_<Training|Test>_GroundTruth.csv` beside the folders or zips `ISIC2018_Task3_<part>_Input*`.
+
+    The column `part` keeps which images are the official test. Nothing is published about the lesions of the test
+    images: each counts as a lesion of its own.
+    """
+
+    classes = CLASSES
+    licence = (
+        "CC BY-NC 4.0. Codella et al., arXiv:1902.03368 (2019); Tschandl, Rosendahl, Kittler, Sci. Data 5:180161 (2018)"
+    )
+
+    def __init__(self, config: Isic2018Config) -> None:
+        self.root = existing_folder(expand(config.root), "ISIC2018_Task3_Training_GroundTruth.csv and its images")
+        self.metadata = expand(config.metadata)
+        if self.metadata.is_dir():
+            self.metadata = find_metadata(self.metadata)
+
+    @property
+    def table(self) -> Path:
+        """Return the folder: rows come from two tables."""
+        return self.root
+
+    @cached_property
+    def files(self) -> ImageFiles:
+        """The images of both parts."""
+        return ImageFiles([place for part in _PARTS for place in places_of_images(self.root, _stem(part) + "_Input")])
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """A row per image; training first."""
+        lesions = read_metadata(self.metadata).select("image_id", "lesion_id", "age", "sex", "localization")
+        tables = []
+        for part, name in _PARTS.items():
+            path = self.root / f"{_stem(part)}_GroundTruth.csv"
+            labels = read_one_hot(path, CLASSES).with_columns(part=pl.lit(name))
+            table = labels.join(lesions, on="image_id", how="left", maintain_order="left")
+            if name == "train":
+                unknown = table.filter(pl.col("lesion_id").is_null())
+                if unknown.height:
+                    first = unknown["image_id"][0]
+                    raise InputError(f"{self.metadata}: has no row for training image '{first}', so no lesion_id")
+            tables.append(table.with_columns(lesion_id=pl.coalesce("lesion_id", "image_id")))
+        columns = ["at", "image_id", "label", "lesion_id", "part", "age", "sex", "localization"]
+        whole = pl.concat(tables).select(columns)
+        return whole.with_columns(patient_id=pl.lit(None, dtype=pl.String), source=pl.lit("isic2018-task3"))
+
+
+def read_one_hot(path: Path, classes: tuple[str, ...]) -> pl.DataFrame:
+    """Return image_id, label and `at` of an ISIC ground-truth table: a column `image`, then a 0/1 column per class.
+
+    Raises:
+        InputError: a missing column, or a row that names no class or several.
+    """
+    names = {name.upper(): name for name in classes}
+    table = read_table(path, ["image", *names])
+    ones = table.select(pl.col(list(names)).cast(pl.Float64, strict=False) == 1.0).to_numpy()
+    wrong = (ones.sum(axis=1) != 1).nonzero()[0]
+    if len(wrong):
+        row = int(wrong[0])
+        at, image_id = table["at"][row], table["image"][row]
+        raise InputError(f"{at}: image '{image_id}' should have a 1 in one class column, has {ones[row].sum()}")
+    labels = pl.Series("label", [list(names.values())[column] for column in ones.argmax(axis=1)], dtype=pl.String)
+    return pl.DataFrame([table["image"].alias("image_id"), labels, table["at"]])
+
+
+def _stem(part: str) -> str:
+    return f"ISIC2018_Task3_{part}"
