@@ -1,6 +1,6 @@
 """The classifier's fit against plain fp32 PyTorch, side by side, and what the loop itself costs.
 
-    python benchmarks/classifiers.py [--width 16] [--batch 64] [--size 64] [--rounds 15] [--threads 1]
+    python benchmarks/classifiers.py [--width 16] [--batch 16] [--size 64] [--rounds 31] [--threads 1]
 
 Rounds alternate between the variants, so that a busy machine slows all; a ratio is the median of the rounds' ratios.
 
@@ -114,7 +114,7 @@ def shares(run: _Fit) -> tuple[float, float, float]:
 def main() -> None:
     """Print step times, ratios, and the loop's overhead."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("width", 16), ("batch", 64), ("size", 64), ("rounds", 15), ("threads", 1)):
+    for name, default in (("width", 16), ("batch", 16), ("size", 64), ("rounds", 31), ("threads", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     set_threads(options.threads)

@@ -223,6 +223,11 @@ def test_a_class_without_validation_images_is_named(tmp_path: Path) -> None:
         fit(TRAIN, VAL.select(pl.col("label") != "mel"), TEST, QUICK, tmp_path / "fit")
 
 
+def test_an_empty_part_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="test has no image"):
+        fit(TRAIN, VAL, TEST.select([]), QUICK, tmp_path / "fit")
+
+
 def test_one_training_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="train has images of 'bkl' only"):
         fit(TRAIN, VAL, TEST, QUICK, tmp_path / "fit", rows=np.arange(60))
