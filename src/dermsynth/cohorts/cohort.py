@@ -145,7 +145,10 @@ class Cohort:
             rows = self.table.select(which.alias("picked"))["picked"].arg_true().to_numpy()
         else:
             rows = np.asarray(which)
-            rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+            if rows.dtype == np.bool_:
+                if rows.shape != (len(self),):
+                    raise InputError(f"a mask of shape {rows.shape} cannot pick from {len(self)} images")
+                rows = np.flatnonzero(rows)
         rows = rows.astype(np.int64)
         masks = None if self.masks is None else self.masks.take(rows)
         return replace(self, table=self.table[rows], images=self.images.take(rows), masks=masks)
@@ -236,7 +239,7 @@ class CohortWriter:
             array.close()
         table = pl.concat(self._tables, how="diagonal_relaxed")
         table = table.select(*COLUMNS, pl.exclude(*COLUMNS))
-        table.write_parquet(self.folder / TABLE)
+        artefacts.write_parquet(self.folder / TABLE, table)
         return table
 
     def abandon(self) -> None:
@@ -275,9 +278,14 @@ class _ArrayFile:
 
 
 def _with_split(table: pl.DataFrame, path: Path) -> pl.DataFrame:
-    split = pl.read_parquet(path)
+    try:
+        split = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ArtefactError(
+            f"{path}: cannot be read ({' '.join(str(error).split())}); run 'dermsynth split {path.parent} --force'"
+        ) from None
     if split.height != table.height or not (split["image_id"] == table["image_id"]).all():
-        raise ArtefactError(f"{path}: does not fit the cohort's images; run 'dermsynth split {path.parent}' again")
+        raise ArtefactError(f"{path}: does not fit the cohort's images; run 'dermsynth split {path.parent} --force'")
     return table.with_columns(split["split"])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from pathlib import Path
 from typing import Literal, Self
 
@@ -63,11 +62,8 @@ def split(path: Path | str, config: SplitConfig, *, seed: int = 0, force: bool =
         "counts": {part: {label: counts.get((part, label), 0) for label in cohort.classes} for part in PARTS},
         "sha256": hashlib.sha256(rows.encode()).hexdigest(),
     }
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    with artefacts.explained_disk_errors(folder):
-        artefacts.write_json(folder / SPLIT_CARD, card)
-        artefacts.write_atomically(folder / SPLIT, buffer.getvalue())
+    artefacts.write_json(folder / SPLIT_CARD, card)
+    artefacts.write_parquet(folder / SPLIT, table)
     return Cohort.open(folder)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import platform
@@ -18,10 +19,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dermsynth import __version__
 from dermsynth.core.errors import ArtefactError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 CARD = "card.json"
 _LIBRARIES = ("torch", "lightning-fabric", "numpy", "polars", "scikit-learn", "pillow", "opencv-python-headless")
@@ -111,11 +115,13 @@ def read_card(path: Path, kind: str) -> dict[str, Any]:
     if not path.is_dir():
         raise ArtefactError(f"{path}: no such folder; expected a dermsynth {kind}")
     try:
-        card: dict[str, Any] = json.loads((path / CARD).read_text(encoding="utf-8"))
+        card: Any = json.loads((path / CARD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtefactError(f"{path}: has no {CARD}, so it is no complete {kind}; make it again") from None
     except (OSError, ValueError) as error:
         raise ArtefactError(f"{path / CARD}: cannot be read ({error}); make the {kind} again") from None
+    if not isinstance(card, dict) or not isinstance(card.get("files"), dict):
+        raise ArtefactError(f"{path / CARD}: is no card of an artefact (it lists no files); make the {kind} again")
     if card.get("kind") != kind:
         raise ArtefactError(f"{path}: is a {card.get('kind', 'folder of unknown kind')}, expected a {kind}")
     for name, known in card["files"].items():
@@ -125,7 +131,7 @@ def read_card(path: Path, kind: str) -> dict[str, Any]:
         if file.stat().st_size != known["bytes"]:
             found = file.stat().st_size
             raise ArtefactError(f"{file}: has {found} bytes, its card says {known['bytes']}; make the {kind} again")
-    return card
+    return dict(card)
 
 
 def identity(card: Mapping[str, Any]) -> str:
@@ -139,11 +145,18 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, flush it to disk and rename it."""
+def write_parquet(path: Path, table: pl.DataFrame) -> None:
+    """Write a table as parquet, atomically; polars' own writer hides a full disk in an error of another kind."""
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    write_atomically(path, buffer.getbuffer())
+
+
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
+    """Write a file under a temporary name, flush it to disk and rename it; ArtefactError if the disk is full."""
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        with explained_disk_errors(path), temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

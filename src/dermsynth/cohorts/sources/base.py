@@ -82,12 +82,19 @@ def check_rows(rows: pl.DataFrame, classes: tuple[str, ...], where: Path) -> Non
     """Check a table of image_id, label, lesion_id and `at`, which says where the row stands ('FILE: line 17').
 
     Raises:
-        InputError: an unknown class, an image in two rows, an empty class, or one lesion in all.
+        InputError: an empty image_id or lesion_id, an unknown class, an image in two rows, an empty class, or one
+            lesion in all.
     """
+    for column in ("image_id", "lesion_id"):
+        blank = rows.filter(pl.col(column).is_null() | (pl.col(column) == ""))
+        if blank.height:
+            raise InputError(f"{blank['at'][0]}: {column} is empty; fill it in or remove the row")
     unknown = rows.filter(~pl.col("label").is_in(classes) | pl.col("label").is_null())
     if unknown.height:
         at, label = unknown["at"][0], unknown["label"][0]
-        raise InputError(f"{at}: unknown class {label!r}; {nearest(str(label), classes)}")
+        if label is None:
+            raise InputError(f"{at}: the class is empty; {nearest('', classes)}")
+        raise InputError(f"{at}: unknown class '{label}'; {nearest(label, classes)}")
     twice = rows.filter(pl.col("image_id").is_duplicated())
     if twice.height:
         first = twice["image_id"][0]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import zipfile
+import zlib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from dermsynth.cohorts.sources.base import Photos, Source, check_rows
 from dermsynth.core.artefacts import sha256_of
+from dermsynth.core.config import nearest
 from dermsynth.core.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -28,7 +31,7 @@ class ImageFiles:
 
     def __init__(self, places: Sequence[Path]) -> None:
         self.places = list(places)
-        self._zips = {place: zipfile.ZipFile(place) for place in places if place.suffix == ".zip"}
+        self._zips = {place: _open_zip(place) for place in places if place.suffix == ".zip"}
         self._found: dict[str, tuple[Path, str]] = {}
         for place in places:
             for name in self._names(place):
@@ -44,14 +47,19 @@ class ImageFiles:
 
     def _add(self, stem: str, place: Path, name: str) -> None:
         if stem in self._found:
-            first = "/".join(map(str, self._found[stem]))
-            raise InputError(f"{place}/{name}: image '{stem}' is also {first}; keep one of them")
+            raise InputError(
+                f"{place}/{name}: another image is also named '{stem}' ({self.title(stem)}); rename or remove one"
+            )
         self._found[stem] = (place, name)
 
     @property
     def stems(self) -> set[str]:
         """Return the names of all images, without endings."""
         return set(self._found)
+
+    def place(self, stem: str) -> Path:
+        """Return the folder or zip file that an image is in."""
+        return self._found[stem][0]
 
     def title(self, stem: str) -> str:
         """Return where an image is, for a message."""
@@ -63,7 +71,7 @@ class ImageFiles:
         place, name = self._found[stem]
         try:
             return self._zips[place].read(name) if place in self._zips else (place / name).read_bytes()
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
             raise InputError(f"{place}/{name}: cannot be read ({error}); fetch it again") from None
 
     def fingerprint(self) -> str:
@@ -104,16 +112,22 @@ class FileSource(Source):
     def check(self) -> int:
         """Check the rows and that rows and files belong together; see `Source.check`."""
         check_rows(self.rows, self.classes, self.table)
-        stems, ids = self.files.stems, set(self.rows["image_id"])
-        for line, image_id in enumerate(self.rows["image_id"], start=2):
-            if image_id not in stems:
-                places = ", ".join(place.name for place in self.files.places) or "no folder or zip of images found"
-                raise InputError(
-                    f"{self.table}: line {line}: image '{image_id}' is missing ({places}); fetch it or remove the row"
-                )
-        for stem in sorted(stems - ids):
-            raise InputError(f"{self.files.title(stem)}: has no row in {self.table.name}; add one or remove the image")
-        return self.rows.height
+        stems, rows = self.files.stems, self.rows
+        missing = rows.filter(~pl.col("image_id").is_in(list(stems)))
+        if missing.height:
+            places = ", ".join(place.name for place in self.files.places)
+            searched = f"not in {places}" if places else "no folder or zip of images found"
+            raise InputError(
+                f"{missing['at'][0]}: image '{missing['image_id'][0]}'{_and_more(missing.height)} is missing "
+                f"({searched}); fetch it or remove the row"
+            )
+        spare = sorted(stems.difference(rows["image_id"]))
+        if spare:
+            raise InputError(
+                f"{self.files.title(spare[0])}{_and_more(len(spare))}: has no row in {self.table}; "
+                "add one or remove the image"
+            )
+        return rows.height
 
     def photos(self, size_px: int, threads: int) -> Iterator[Photos]:
         """Yield the images in the order of the table, decoded on `threads` threads."""
@@ -131,14 +145,18 @@ class FileSource(Source):
 
 def decode(data: bytes, title: str, size_px: int) -> NDArray[np.uint8]:
     """Return the central square of an image file as size x size x 3, uint8, RGB; raises InputError that names it."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
+    what = ""
     try:
         with Image.open(io.BytesIO(data)) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB")
+    except UnidentifiedImageError:  # its text names a Python object, not the file
+        what = "is no image file" if data else "is empty (0 bytes)"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        what = "is empty" if not data else f"cannot be read as an image ({' '.join(str(error).split())})"
-        raise InputError(f"{title}: {what}; replace it, or remove it and its row") from None
+        what = f"cannot be decoded ({' '.join(str(error).split())})"
+    if what:
+        raise InputError(f"{title}: {what}; replace it, or remove it and its row")
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     square = image.resize((size_px, size_px), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
@@ -148,26 +166,64 @@ def decode(data: bytes, title: str, size_px: int) -> NDArray[np.uint8]:
 def read_table(path: Path, needed: Sequence[str]) -> pl.DataFrame:
     """Return a CSV file with all columns as text (empty fields null) and `at`, the file and line of each row.
 
-    Commas or semicolons, with or without a byte-order mark, any line ends.
+    Commas, semicolons or tabs, with or without a byte-order mark, any line ends; blank lines are skipped.
 
     Raises:
-        InputError: no such file, no CSV, or a missing column.
+        InputError: no such file, no CSV in UTF-8, a row with too few or too many fields, or a missing column.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        header = text.partition("\n")[0]
-        separator = ";" if header.count(";") > header.count(",") else ","
-        table = pl.read_csv(io.StringIO(text), separator=separator, infer_schema=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({' '.join(str(error).split())[:120]})") from None
-    table = table.rename({name: name.strip() for name in table.columns})
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}: line {line}: is not UTF-8 text; save the table as CSV in UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    header, rows, lines = _parsed(text, path)
     for name in needed:
-        if name not in table.columns:
-            raise InputError(f"{path}: has no column '{name}'; found: {', '.join(table.columns)}")
-    lines = pl.int_range(2, pl.len() + 2).cast(pl.String)
-    return table.with_columns(pl.all().str.strip_chars()).with_columns(at=f"{path}: line " + lines)
+        if name not in header:
+            raise InputError(f"{path}: has no column '{name}'; {nearest(name, header)}")
+    twice = [name for name in header if name and header.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: has two columns '{twice[0]}'; remove one")
+    columns = {name: [row[number] or None for row in rows] for number, name in enumerate(header) if name}
+    table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+    return table.with_columns(at=pl.Series([f"{path}: line {line}" for line in lines], dtype=pl.String))
+
+
+def _parsed(text: str, path: Path) -> tuple[list[str], list[list[str]], list[int]]:
+    """Return the header, the rows and the line each row ends in; fields without the spaces around them."""
+    first = text.partition("\n")[0]
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=max(",;\t", key=first.count), strict=True)
+    rows, lines = [], []
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        for row in reader:
+            if not any(row):
+                continue
+            if len(row) != len(header):
+                raise InputError(
+                    f"{path}: line {reader.line_num}: has {len(row)} fields, the header has {len(header)}; correct it"
+                )
+            rows.append([value.strip() for value in row])
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num}: cannot be read as CSV ({error})") from None
+    if not rows:
+        raise InputError(f"{path}: has no rows")
+    return header, rows, lines
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read as a zip file ({error}); fetch it again") from None
+
+
+def _and_more(count: int) -> str:
+    return f" (and {count - 1:,} more)" if count > 1 else ""
 
 
 def places_of_images(root: Path, stem: str) -> list[Path]:

@@ -51,18 +51,31 @@ class FolderSource(FileSource):
     def rows(self) -> pl.DataFrame:
         """A row per image, classes one after the other."""
         stems = [
-            (stem, folder.name, f"{folder}/{stem}")
-            for folder in self.folders
-            for stem in sorted(ImageFiles([folder]).stems)
+            (stem, self.files.place(stem).name, self.files.title(stem))
+            for stem in sorted(self.files.stems, key=lambda stem: (self.files.place(stem), stem))
         ]
         table = pl.DataFrame(stems, schema=dict.fromkeys(("image_id", "label", "at"), pl.String), orient="row")
         lesions = self.root / "lesions.csv"
         if lesions.exists():
-            known = read_table(lesions, ["image_id", "lesion_id"]).select("image_id", "lesion_id")
-            table = table.join(known, on="image_id", how="left", maintain_order="left")
+            table = table.join(self._lesions(lesions), on="image_id", how="left", maintain_order="left")
             unknown = table.filter(pl.col("lesion_id").is_null())
             if unknown.height:
-                raise InputError(f"{lesions}: has no row for image '{unknown['image_id'][0]}'; add its lesion_id")
+                raise InputError(f"{unknown['at'][0]}: has no row in {lesions}; add its lesion_id")
         else:
             table = table.with_columns(lesion_id=pl.col("image_id"))
         return table.with_columns(patient_id=pl.lit(None, dtype=pl.String), source=pl.lit(self.root.name))
+
+    def _lesions(self, path: Path) -> pl.DataFrame:
+        """Return image_id and lesion_id, one row per image of the folders."""
+        known = read_table(path, ["image_id", "lesion_id"])
+        for problem, rows in (
+            ("lesion_id is empty; fill it in", known.filter(pl.col("lesion_id").is_null())),
+            ("image '{}' has two rows; keep one", known.filter(~pl.col("image_id").is_first_distinct())),
+            ("image '{}' is missing; fetch it or remove the row", known.filter(~self._is_here(known))),
+        ):
+            if rows.height:
+                raise InputError(f"{rows['at'][0]}: {problem.format(rows['image_id'][0])}")
+        return known.select("image_id", "lesion_id")
+
+    def _is_here(self, known: pl.DataFrame) -> pl.Series:
+        return known["image_id"].is_in(list(self.files.stems)).fill_null(False)
