@@ -1,3 +1,80 @@
-"""dermsynth: do synthetic dermoscopy images help my classifier?"""
+"""dermsynth: do synthetic dermoscopy images help my classifier?
+
+The names below are the public ones; each is imported from its place when it is first asked for, so that
+`import dermsynth` stays fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dermsynth.algorithms import algorithm_class
+    from dermsynth.classifiers.fit import FitConfig, fit
+    from dermsynth.cohorts.cohort import Cohort
+    from dermsynth.cohorts.ingest import ingest
+    from dermsynth.cohorts.sources import source_config
+    from dermsynth.cohorts.split import SplitConfig, split
+    from dermsynth.pools.sample import sample
+    from dermsynth.reports.report import write_report
+    from dermsynth.training.loop import TrainConfig, train
+    from dermsynth.trials.arms import ARMS, Material
+    from dermsynth.trials.protocol import Protocol, load_protocol
+    from dermsynth.trials.run import judge_trial, run_trial
+    from dermsynth.trials.verdict import Endpoint, judge
+
+_PUBLIC = {
+    "ARMS": "trials.arms",
+    "Cohort": "cohorts.cohort",
+    "Endpoint": "trials.verdict",
+    "FitConfig": "classifiers.fit",
+    "Material": "trials.arms",
+    "Protocol": "trials.protocol",
+    "SplitConfig": "cohorts.split",
+    "TrainConfig": "training.loop",
+    "algorithm_class": "algorithms",
+    "fit": "classifiers.fit",
+    "ingest": "cohorts.ingest",
+    "judge": "trials.verdict",
+    "judge_trial": "trials.run",
+    "load_protocol": "trials.protocol",
+    "run_trial": "trials.run",
+    "sample": "pools.sample",
+    "source_config": "cohorts.sources",
+    "split": "cohorts.split",
+    "train": "training.loop",
+    "write_report": "reports.report",
+}
+
+__all__ = [
+    "ARMS",
+    "Cohort",
+    "Endpoint",
+    "FitConfig",
+    "Material",
+    "Protocol",
+    "SplitConfig",
+    "TrainConfig",
+    "__version__",
+    "algorithm_class",
+    "fit",
+    "ingest",
+    "judge",
+    "judge_trial",
+    "load_protocol",
+    "run_trial",
+    "sample",
+    "source_config",
+    "split",
+    "train",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'dermsynth' has no attribute {name!r}")
+    return getattr(import_module(f"dermsynth.{_PUBLIC[name]}"), name)

@@ -86,7 +86,7 @@ def test_the_error_of_a_job_names_it_and_keeps_what_is_done(tmp_path: Path, exec
 
 
 def test_the_watcher_sees_every_job_end(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
-    seen: list[dict[str, str]] = []
+    seen: list[dict[Job, str]] = []
     run_jobs([job("a"), job("b")], tmp_path, executor, watch=lambda states: seen.append(dict(states)))
     assert set(seen[-1].values()) == {"done"}
     assert "running" in seen[0].values()

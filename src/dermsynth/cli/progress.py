@@ -7,9 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from dermsynth.trials.jobs import Job, Watch
 
 console = Console(stderr=True)
 _LINE_EVERY_S = 15.0
@@ -61,25 +65,21 @@ def _lines(title: str, rate: _Rate) -> Callable[[int, int], None]:
 
 
 @contextmanager
-def job_table(titles: Mapping[str, str], jobs: Path) -> Iterator[Callable[[Mapping[str, str]], None]]:
+def job_table(folder: Path) -> Iterator[Watch]:
     """Yield a function of the states of a trial's jobs that shows how many are done and what runs.
 
-    Args:
-        titles: What to call each job's folder.
-        jobs: The folder that holds them; a training run's progress is read from its history there.
+    `folder` holds the jobs' folders; how far a training run is, is read from its history there.
     """
     started = time.monotonic()
     if not console.is_terminal:
-        said: set[str] = set()
+        said: set[Job] = set()
 
-        def say(states: Mapping[str, str]) -> None:
-            for folder, state in states.items():
-                if state == "done" and folder not in said:
-                    said.add(folder)
-                    console.print(
-                        f"{time.monotonic() - started:6.0f} s  {len(said):>3} of {len(states)}  {titles[folder]}",
-                        highlight=False,
-                    )
+        def say(states: Mapping[Job, str]) -> None:
+            for job, state in states.items():
+                if state == "done" and job not in said:
+                    said.add(job)
+                    seconds = time.monotonic() - started
+                    console.print(f"{seconds:6.0f} s  {len(said):>3} of {len(states)}  {job.title}", highlight=False)
 
         yield say
         return
@@ -87,11 +87,11 @@ def job_table(titles: Mapping[str, str], jobs: Path) -> Iterator[Callable[[Mappi
     with Progress(SpinnerColumn(), *columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("trial", total=None, doing="")
 
-        def show(states: Mapping[str, str]) -> None:
+        def show(states: Mapping[Job, str]) -> None:
             done = sum(state == "done" for state in states.values())
             doing = [
-                titles[folder] + _images_seen(jobs / f"{folder}.partial" / "history.jsonl")
-                for folder, state in states.items()
+                job.title + _images_seen(folder / f"{job.folder}.partial" / "history.jsonl")
+                for job, state in states.items()
                 if state == "running"
             ]
             # A pool's queue holds more than runs at once; the first ones are those that run.

@@ -69,17 +69,16 @@ def fit(
 
 @command(trial_app, "run")
 def trial_run(
-    protocol: Annotated[Path, typer.Argument(help="The YAML file that declares the trial.")],
+    protocol: Annotated[str, typer.Argument(help="The YAML file that declares the trial, or the name of a preset.")],
     out: Out,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the protocol's seed.")] = None,
     force: Force = False,
     threads: Threads = CORES,
 ) -> None:
     """Run a trial; the same command continues a stopped one."""
-    from dermsynth.core.config import load_yaml
-    from dermsynth.trials.protocol import Protocol
+    from dermsynth.trials.protocol import load_protocol
 
-    declared = load_yaml(Protocol, protocol)
+    declared = load_protocol(protocol)
     _run(declared if seed is None else declared.changed(seed=seed), out, force=force, threads=threads)
 
 
@@ -101,21 +100,17 @@ def demo(
     threads: Threads = CORES,
 ) -> None:
     """Run a small trial on procedural lesions: no data needed, a report in minutes."""
-    from dermsynth.core.config import load_yaml
-    from dermsynth.trials.protocol import Protocol, preset
+    from dermsynth.trials.protocol import load_protocol
 
-    _run(load_yaml(Protocol, preset("demo")).changed(seed=seed), out, force=force, threads=threads)
+    _run(load_protocol("demo").changed(seed=seed), out, force=force, threads=threads)
 
 
 def _run(protocol: Protocol, out: Path, *, force: bool, threads: int) -> None:
     from dermsynth.cli.progress import job_table
     from dermsynth.reports.report import write_report
     from dermsynth.trials.run import run_trial
-    from dermsynth.trials.work import plan
 
-    jobs, _ = plan(protocol)
-    titles = {job.folder: job.title or job.kind for job in jobs}
-    with job_table(titles, out.absolute() / "jobs") as watch:
+    with job_table(out / "jobs") as watch:
         verdict = run_trial(protocol, out, threads=threads, force=force, watch=watch)
     report = write_report(out)
     typer.echo(f"{verdict.sentence}\n\nReport: {report}")

@@ -39,7 +39,7 @@ class Job:
     work: Work
     config: Mapping[str, Any]
     inputs: Mapping[str, Job] = field(default_factory=dict)
-    title: str = ""
+    title: str = "job"
 
     @cached_property
     def digest(self) -> str:
@@ -54,6 +54,9 @@ class Job:
         return f"{self.kind}-{self.digest[:12]}"
 
 
+Watch = Callable[[Mapping[Job, str]], None]
+
+
 def execute(work: Work, config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> float:
     """Run one job in this process and return its seconds; what a worker is sent."""
     started = time.monotonic()
@@ -66,7 +69,7 @@ def run_jobs(
     root: Path,
     executor: Executor,
     *,
-    watch: Callable[[Mapping[str, str]], None] = lambda states: None,
+    watch: Watch = lambda states: None,
 ) -> None:
     """Run jobs and what they need, each as soon as its inputs are there, in the order given where there is a choice.
 
@@ -74,29 +77,30 @@ def run_jobs(
         jobs: The jobs wanted; their inputs may be among them or not.
         root: The folder that holds all output folders.
         executor: Where they run.
-        watch: Called several times a second with every job's folder name and its state: waiting, running or done.
+        watch: Called several times a second with every job and its state: waiting, running or done.
 
     Raises:
         The first error of a job. What runs is finished, what waits is dropped, what is done stays.
     """
     root.mkdir(parents=True, exist_ok=True)
     ordered = _with_inputs(jobs)
-    states = {job.folder: "done" if (root / job.folder / CARD).exists() else "waiting" for job in ordered}
+    states = {job: "done" if (root / job.folder / CARD).exists() else "waiting" for job in ordered}
+    by_folder = {job.folder: job for job in ordered}
     running: dict[Future[float], Job] = {}
     with _dropping_what_waits(running):
         while any(state != "done" for state in states.values()):
             for job in ordered:
-                ready = all(states[source.folder] == "done" for source in job.inputs.values())
-                if states[job.folder] == "waiting" and ready:
+                ready = all(states[by_folder[source.folder]] == "done" for source in job.inputs.values())
+                if states[job] == "waiting" and ready:
                     paths = {name: root / source.folder for name, source in job.inputs.items()}
                     running[executor.submit(execute, job.work, job.config, paths, root / job.folder)] = job
-                    states[job.folder] = "running"
+                    states[job] = "running"
             watch(states)
             done, _ = wait(running, timeout=0.25, return_when=FIRST_COMPLETED)
             for future in done:
                 job = running.pop(future)
                 _raise_from(future, job)
-                states[job.folder] = "done"
+                states[job] = "done"
     watch(states)
 
 
@@ -128,6 +132,6 @@ def _dropping_what_waits(running: Mapping[Future[float], Job]) -> Iterator[None]
 def _raise_from(future: Future[float], job: Job) -> None:
     error = future.exception()
     if isinstance(error, DermsynthError):
-        raise type(error)(f"{job.title or job.kind}: {error}") from error
+        raise type(error)(f"{job.title}: {error}") from error
     if error is not None:
         raise error

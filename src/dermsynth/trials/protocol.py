@@ -13,7 +13,7 @@ from dermsynth.classifiers.fit import FitConfig
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.sources import SourceConfig
 from dermsynth.cohorts.split import SplitConfig
-from dermsynth.core.config import Config, nearest, parse
+from dermsynth.core.config import Config, load_yaml, nearest, parse
 from dermsynth.core.errors import ConfigError
 from dermsynth.training.loop import TrainConfig
 from dermsynth.trials.arms import ARMS
@@ -90,6 +90,13 @@ class Protocol(Config):
             raise ValueError(f"{self.generator.replicas} replicas but only {self.repeats} repeats would use them")
         return self
 
+    @model_validator(mode="after")
+    def _one_seed(self) -> Self:
+        for place, config in (("classifier", self.classifier), ("generator.training", self.generator.training)):
+            if config.seed:
+                raise ValueError(f"{place}.seed is {config.seed}; set the trial's seed, from which all others follow")
+        return self
+
     @property
     def seeds(self) -> tuple[int, ...]:
         """Return the seeds of the repeats."""
@@ -98,6 +105,16 @@ class Protocol(Config):
     def to_yaml(self) -> str:
         """Return the whole protocol, defaults included, as YAML."""
         return yaml.safe_dump(self.canonical(), sort_keys=False, allow_unicode=True)
+
+
+def load_protocol(path_or_preset: Path | str) -> Protocol:
+    """Return the protocol in a YAML file, or a preset by its name.
+
+    Raises:
+        ConfigError: no such file or preset, an unknown key (with the nearest known one), or a value out of range.
+    """
+    path = Path(path_or_preset)
+    return load_yaml(Protocol, path if path.suffix in (".yaml", ".yml") else preset(str(path_or_preset)))
 
 
 PRESETS = Path(__file__).parent / "presets"

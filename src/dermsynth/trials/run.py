@@ -16,7 +16,7 @@ from typing import Any
 from dermsynth.core import artefacts
 from dermsynth.core.errors import ArtefactError, InterruptedRunError
 from dermsynth.trials.fidelity import measure_fidelity
-from dermsynth.trials.jobs import run_jobs
+from dermsynth.trials.jobs import Watch, run_jobs
 from dermsynth.trials.protocol import Protocol
 from dermsynth.trials.verdict import Endpoint, Verdict, judge
 from dermsynth.trials.work import plan
@@ -31,7 +31,7 @@ def run_trial(
     threads: int | None = None,
     executor: Executor | None = None,
     force: bool = False,
-    watch: Callable[[Mapping[str, str]], None] = lambda states: None,
+    watch: Watch = lambda states: None,
 ) -> Verdict:
     """Run a trial into the folder `out` and return its verdict.
 
@@ -42,7 +42,7 @@ def run_trial(
             job runs on one thread: two jobs side by side finish sooner than one job on two threads.
         executor: Runs the jobs instead of local processes; its workers must see `out`.
         force: Delete a trial with another protocol in `out`, or run this one again from nothing.
-        watch: Called several times a second with the state of every job's folder.
+        watch: Called several times a second with every job and its state: waiting, running or done.
 
     Raises:
         ArtefactError: `out` holds something else, and `force` is false.
