@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Self, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -30,8 +30,8 @@ class Config(BaseModel):
         return digest_of(self.canonical())
 
     def changed(self, **values: Any) -> Self:
-        """Return a copy with other values, validated like a new one."""
-        return type(self).model_validate({**self.model_dump(), **values})
+        """Return a copy with other values, validated like a new one; raises ConfigError as `parse` does."""
+        return parse(type(self), {**self.model_dump(), **values}, type(self).__name__)
 
 
 def digest_of(value: Any) -> str:
@@ -77,29 +77,56 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    location = [str(part) for part in problem["loc"]]
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    # A misspelt key of a required field is reported twice, as missing and as unknown: the unknown one says more.
+    problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]
+    location, models = _resolved(model, problem["loc"])
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    name = ".".join(location)
     if problem["type"] == "extra_forbidden":
-        known = _fields_at(model, location[:-1])
-        return f"unknown key '{'.'.join(location)}'; {nearest(location[-1], known)}{more}"
+        known = {field for found in models for field in found.model_fields}
+        return f"unknown key '{name}'; {nearest(location[-1], known)}{more}"
+    if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        key = problem["ctx"]["discriminator"].strip("'")
+        tags = [tag.strip().strip("'") for tag in problem["ctx"].get("expected_tags", "").split(",") if tag]
+        if problem["type"] == "union_tag_not_found":
+            return f"'{'.'.join([*location, key])}' is missing{more}"
+        tag = problem["ctx"]["tag"]
+        return f"'{'.'.join([*location, key])}' is '{tag}': {nearest(tag, tags)}{more}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
-        return f"'{'.'.join(location)}' is missing{more}"
+        return f"'{name}' is missing{more}"
     if not location:
         return f"{message}{more}"
-    return f"'{'.'.join(location)}' is {problem['input']!r}: {message}{more}"
+    return f"'{name}' is {problem['input']!r}: {message}{more}"
 
 
-def _fields_at(model: type[BaseModel], location: list[str]) -> set[str]:
-    """Return the known keys of the (possibly nested, possibly one of several) model at `location`."""
-    models = {model}
-    for part in location:
-        fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+def _resolved(model: type[BaseModel], path: tuple[int | str, ...]) -> tuple[list[str], set[type[BaseModel]]]:
+    """Return the keys of `path` as they stand in the file, and the models that its last key may be a field of.
+
+    pydantic also lists which model of a union it tried; no key of the file has that name.
+    """
+    keys: list[str] = []
+    inside, models = {model}, {model}
+    for part in path:
+        if len(inside) > 1:
+            chosen = {m for m in inside if part in _tags_of(m) or part == m.__name__}
+            if chosen:
+                inside = models = chosen
+                continue
+        models = inside
+        fields = [m.model_fields[part].annotation for m in inside if part in m.model_fields]
         inner = {found for annotation in fields for found in _models_in(annotation)}
-        # A list index, a dictionary key or a union's tag does not name a field: stay with the same models.
-        models = inner or models
-    return {name for m in models for name in m.model_fields}
+        # A list index or a dictionary key does not name a field: stay with the same models.
+        inside = inner or inside
+        keys.append(str(part))
+    return keys, models
+
+
+def _tags_of(model: type[BaseModel]) -> set[Any]:
+    """Return the values of the model's literal fields: a discriminated union tells its members apart by one of them."""
+    annotations = [field.annotation for field in model.model_fields.values()]
+    return {tag for annotation in annotations if get_origin(annotation) is Literal for tag in get_args(annotation)}
 
 
 def _models_in(annotation: Any) -> set[type[BaseModel]]:
