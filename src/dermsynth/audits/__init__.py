@@ -1,0 +1,1 @@
+"""Somebody's files or numbers -> findings."""

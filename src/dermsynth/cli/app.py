@@ -115,6 +115,6 @@ def _stop(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
-    from dermsynth.cli import data, doctor, generate, trials  # noqa: F401 - importing them registers the commands
+    from dermsynth.cli import audit, data, doctor, generate, trials  # noqa: F401 - importing them registers the commands
 
     sys.exit(app())
