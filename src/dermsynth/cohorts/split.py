@@ -1,4 +1,4 @@
-"""Split: cohort -> train, val and test, so that no lesion and no patient stands in two of them."""
+"""Split: cohort -> train, val and test, so that no lesion, patient or file stands in two of them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def split(path: Path | str, config: SplitConfig, *, seed: int = 0, force: bool =
 def assign(table: pl.DataFrame, classes: tuple[str, ...], config: SplitConfig, seed: int, where: str) -> pl.Series:
     """Return the part of every row: `train`, `val` or `test`.
 
-    Lesions that share a patient move together. Such a group counts for the rarest class in it; of each class the
+    Lesions that share a patient or an identical file move together. Such a group counts for the rarest class in it; of each class the
     requested share of groups, and at least one, goes to val and to test. The order of the rows changes nothing.
 
     Args:
@@ -114,18 +114,21 @@ def _check_labels(table: pl.DataFrame, where: str) -> None:
 
 
 def _groups(table: pl.DataFrame) -> NDArray[np.str_]:
-    """Return for every row the name of its group: the first lesion among those connected by patients."""
+    """Return for every row the name of its group: the first lesion among those that share patients or files."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    lesions = table["lesion_id"].to_numpy().astype(str)
-    names, lesion = np.unique(lesions, return_inverse=True)
-    patients = table["patient_id"].cast(pl.String).fill_null("").to_numpy().astype(str)
-    # A lesion without a known patient is a patient of its own.
-    owners = np.where(patients == "", np.char.add("lesion ", lesions), np.char.add("patient ", patients))
-    patient = np.unique(owners, return_inverse=True)[1] + len(names)
-    size = int(patient.max()) + 1
-    edges = coo_array((np.ones(len(lesion)), (lesion, patient)), shape=(size, size))
+    names, lesion = np.unique(table["lesion_id"].to_numpy().astype(str), return_inverse=True)
+    starts, ends, size = [], [], len(names)
+    for column in ("patient_id", "sha256"):
+        owner = table[column].cast(pl.String).replace("", None)
+        known = owner.is_not_null().to_numpy()
+        numbers = owner.rank("dense").drop_nulls().cast(pl.Int64).to_numpy()
+        starts.append(lesion[known])
+        ends.append(numbers - 1 + size)
+        size += int(numbers.max(initial=0))
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    edges = coo_array((np.ones(len(start)), (start, end)), shape=(size, size))
     component = connected_components(edges, directed=False)[1][: len(names)]
     first = {int(number): names[index] for index, number in reversed(list(enumerate(component)))}
     return np.array([first[int(component[index])] for index in lesion])
@@ -146,7 +149,9 @@ def _official_test(table: pl.DataFrame, groups: NDArray[np.str_], where: str) ->
     test = (table["part"] == "test").fill_null(False).to_numpy()
     both = sorted(set(groups[test].tolist()) & set(groups[~test].tolist()))
     if both:
-        raise InputError(f"{where}: lesion '{both[0]}' or its patient is in the official test and in training")
+        raise InputError(
+            f"{where}: lesion '{both[0]}', its patient or a file of it is in the official test and in training"
+        )
     return test
 
 
