@@ -62,16 +62,18 @@ def split(path: Path | str, config: SplitConfig, *, seed: int = 0, force: bool =
         "counts": {part: {label: counts.get((part, label), 0) for label in cohort.classes} for part in PARTS},
         "sha256": hashlib.sha256(rows.encode()).hexdigest(),
     }
-    artefacts.write_json(folder / SPLIT_CARD, card)
-    artefacts.write_parquet(folder / SPLIT, table)
+    artefacts.write_together(
+        {folder / SPLIT_CARD: artefacts.json_bytes(card), folder / SPLIT: artefacts.parquet_bytes(table)}
+    )
     return Cohort.open(folder)
 
 
 def assign(table: pl.DataFrame, classes: tuple[str, ...], config: SplitConfig, seed: int, where: str) -> pl.Series:
     """Return the part of every row: `train`, `val` or `test`.
 
-    Lesions that share a patient or an identical file move together. Such a group counts for the rarest class in it; of each class the
-    requested share of groups, and at least one, goes to val and to test. The order of the rows changes nothing.
+    Lesions that share a patient or an identical file move together. Such a group counts for the rarest class in it; of
+    each class the requested share of groups, and at least one, goes to val and to test. The order of the rows changes
+    nothing.
 
     Args:
         table: A cohort's table.

@@ -142,27 +142,45 @@ def identity(card: Mapping[str, Any]) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically: readers see the old file or the new one."""
-    write_atomically(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomically(path, json_bytes(value))
 
 
 def write_parquet(path: Path, table: pl.DataFrame) -> None:
     """Write a table as parquet, atomically; polars' own writer hides a full disk in an error of another kind."""
+    write_atomically(path, parquet_bytes(table))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, flush it to disk and rename it; ArtefactError if the disk is full."""
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: none of them changes if the disk is too full for one (ArtefactError)."""
+    temporary = {path: path.with_name(f".{path.name}.tmp-{os.getpid()}") for path in files}
+    try:
+        for path, data in files.items():
+            with explained_disk_errors(path), temporary[path].open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for path in files:
+            temporary[path].replace(path)
+    finally:
+        for left in temporary.values():
+            left.unlink(missing_ok=True)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return `value` as indented JSON in UTF-8."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def parquet_bytes(table: pl.DataFrame) -> bytes:
+    """Return a table as the bytes of a parquet file."""
     buffer = io.BytesIO()
     table.write_parquet(buffer)
-    write_atomically(path, buffer.getbuffer())
-
-
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Write a file under a temporary name, flush it to disk and rename it; ArtefactError if the disk is full."""
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        with explained_disk_errors(path), temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return buffer.getvalue()
 
 
 @contextlib.contextmanager
