@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,9 +20,10 @@ from numpy.typing import NDArray
 
 from dermsynth.cohorts.stack import ImageStack
 from dermsynth.core import artefacts
-from dermsynth.core.errors import ArtefactError, InputError
+from dermsynth.core.errors import ArtefactError, InputError, LeakageError
 
-TABLE, IMAGES, MASKS, SPLIT = "cohort.parquet", "images.npy", "masks.npy", "split.parquet"
+TABLE, IMAGES, MASKS = "cohort.parquet", "images.npy", "masks.npy"
+SPLIT, SPLIT_CARD = "split.parquet", "split.json"
 COLUMNS = ("image_id", "label", "lesion_id", "patient_id", "source", "origin", "sha256")
 ORIGINS = ("real", "synthetic")
 PARTS = ("train", "val", "test")
@@ -57,11 +59,19 @@ class Cohort:
             raise InputError(f"{where}: the table has no column '{missing[0]}'; it needs {', '.join(COLUMNS)}")
         if len(self.images.shape) != 4 or self.images.shape[3] != 3:
             raise InputError(f"{where}: images have shape {self.images.shape}, expected N x height x width x 3")
+        if self.images.shape[1] != self.images.shape[2]:
+            raise InputError(
+                f"{where}: images are {self.images.shape[2]} x {self.images.shape[1]} px, expected squares"
+            )
         for name, stack in (("images", self.images), ("masks", self.masks)):
             if stack is not None and len(stack) != self.table.height:
                 raise InputError(
                     f"{where}: {self.table.height} table rows but {len(stack)} {name}; ingest the cohort again"
                 )
+        for column in ("image_id", "lesion_id"):
+            if self.table[column].null_count():
+                row = self.table[column].is_null().arg_max()
+                raise InputError(f"{where}: row {row} has no {column}; ingest the cohort again")
         twice = self.table.filter(pl.col("image_id").is_duplicated())
         if twice.height:
             raise InputError(f"{where}: image_id '{twice['image_id'][0]}' stands in {_times(twice)} rows, expected one")
@@ -87,11 +97,17 @@ class Cohort:
         return cls(table, ImageStack.of(images), tuple(classes), None if masks is None else ImageStack.of(masks))
 
     @classmethod
-    def open(cls, path: Path | str) -> Cohort:
+    def open(cls, path: Path | str, *, with_split: bool = True) -> Cohort:
         """Open a cohort or a pool; pixels stay on disk until they are read.
 
+        Args:
+            path: Its folder.
+            with_split: Read the split too, if there is one.
+
         Raises:
-            ArtefactError: the folder has no card, a file is missing or truncated, or table and images disagree.
+            ArtefactError: the folder has no card, a file is missing or truncated, or the split is not the one that its
+                card describes.
+            InputError: table and images disagree.
         """
         path = Path(path)
         card = artefacts.read_card(path, "cohort")
@@ -101,7 +117,7 @@ class Cohort:
             masks = np.load(path / MASKS, mmap_mode="r", allow_pickle=False) if (path / MASKS).exists() else None
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split())}); make it again") from None
-        if (path / SPLIT).exists():
+        if with_split and (path / SPLIT).exists():
             table = _with_split(table, path / SPLIT)
         stacks = [None if array is None else ImageStack.of(array) for array in (images, masks)]
         assert stacks[0] is not None
@@ -154,13 +170,21 @@ class Cohort:
         return replace(self, table=self.table[rows], images=self.images.take(rows), masks=masks)
 
     def part(self, name: str) -> Cohort:
-        """Return the `train`, `val` or `test` part; raises InputError for a cohort without a split or an empty part."""
+        """Return the `train`, `val` or `test` part.
+
+        Raises:
+            InputError: the cohort has no split, or the part is empty.
+            LeakageError: val or test has a synthetic image.
+        """
         where = self.path or "cohort"
         if "split" not in self.table.columns:
             raise InputError(f"{where}: has no split; run 'dermsynth split {where}' first")
         part = self.select(pl.col("split") == name)
         if not len(part):
             raise InputError(f"{where}: the {name} part is empty; split the cohort again")
+        fake = part.table.filter(pl.col("origin") != "real")
+        if name != "train" and fake.height:
+            raise LeakageError(f"{where}: synthetic image '{fake['image_id'][0]}' is in the {name} part; remove it")
         return part
 
     @staticmethod
@@ -186,11 +210,16 @@ class Cohort:
 
     @property
     def identity(self) -> str:
-        """Return the SHA-256 of a saved cohort's content including its split."""
+        """Return the SHA-256 of the content of a saved cohort, or of a selection from one, including its split.
+
+        Raises:
+            InputError: the images never were in a folder.
+        """
         if self.path is None:
             raise InputError("a cohort in memory has no identity; save it first")
-        split = artefacts.sha256_of(self.path / SPLIT) if (self.path / SPLIT).exists() else ""
-        return hashlib.sha256(f"{artefacts.identity(self.card)} {split}".encode()).hexdigest()
+        columns = [name for name in ("image_id", "label", "split") if name in self.table.columns]
+        rows = self.table.select(columns).write_csv()
+        return hashlib.sha256(f"{artefacts.identity(self.card)}\n{rows}".encode()).hexdigest()
 
 
 @contextlib.contextmanager
@@ -277,15 +306,24 @@ class _ArrayFile:
             self._file.close()
 
 
+def assignment_hash(split: pl.DataFrame) -> str:
+    """Return the SHA-256 that stands for who is in which part; columns image_id and split, in any order of rows."""
+    rows = split.sort("image_id").select("image_id", "split").iter_rows()
+    return hashlib.sha256("".join(f"{image_id} {part}\n" for image_id, part in rows).encode()).hexdigest()
+
+
 def _with_split(table: pl.DataFrame, path: Path) -> pl.DataFrame:
+    again = f"run 'dermsynth split {path.parent} --force'"
     try:
         split = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise ArtefactError(
-            f"{path}: cannot be read ({' '.join(str(error).split())}); run 'dermsynth split {path.parent} --force'"
-        ) from None
+        expected = json.loads((path.parent / SPLIT_CARD).read_text(encoding="utf-8"))["sha256"]
+        found = assignment_hash(split)
+    except (OSError, ValueError, LookupError, TypeError, pl.exceptions.PolarsError) as error:
+        raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split())}); {again}") from None
+    if found != expected:
+        raise ArtefactError(f"{path}: is not the split that {SPLIT_CARD} describes; {again}")
     if split.height != table.height or not (split["image_id"] == table["image_id"]).all():
-        raise ArtefactError(f"{path}: does not fit the cohort's images; run 'dermsynth split {path.parent} --force'")
+        raise ArtefactError(f"{path}: does not fit the cohort's images; {again}")
     return table.with_columns(split["split"])
 
 
