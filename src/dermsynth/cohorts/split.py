@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Literal, Self
 
@@ -11,13 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from dermsynth.cohorts.cohort import PARTS, SPLIT, Cohort
+from dermsynth.cohorts.cohort import PARTS, SPLIT, SPLIT_CARD, Cohort, assignment_hash
 from dermsynth.core import artefacts
 from dermsynth.core.config import Config
-from dermsynth.core.errors import ArtefactError, InputError
+from dermsynth.core.errors import ArtefactError, InputError, LeakageError
 from dermsynth.core.randomness import numpy_generator
-
-SPLIT_CARD = "split.json"
 
 
 class SplitConfig(Config):
@@ -45,22 +42,21 @@ def split(path: Path | str, config: SplitConfig, *, seed: int = 0, force: bool =
 
     Raises:
         ArtefactError: no cohort, or it is split already and `force` is false.
-        InputError: as `assign`.
+        InputError, LeakageError: as `assign`.
     """
-    cohort = Cohort.open(path)
     folder = Path(path)
+    cohort = Cohort.open(folder, with_split=False)
     if (folder / SPLIT).exists() and not force:
         raise ArtefactError(f"{folder}: is split already; --force to split it again")
     parts = assign(cohort.table, cohort.classes, config, seed, where=str(folder))
     table = cohort.table.select("image_id", "lesion_id").with_columns(split=parts)
-    rows = "".join(f"{image_id} {part}\n" for image_id, _, part in sorted(table.iter_rows()))
     counted = cohort.table.with_columns(split=parts).group_by("split", "label").len()
     counts = {(part, label): n for part, label, n in counted.iter_rows()}
     card = {
         "config": config.canonical(),
         "seed": seed,
         "counts": {part: {label: counts.get((part, label), 0) for label in cohort.classes} for part in PARTS},
-        "sha256": hashlib.sha256(rows.encode()).hexdigest(),
+        "sha256": assignment_hash(table),
     }
     artefacts.write_together(
         {folder / SPLIT_CARD: artefacts.json_bytes(card), folder / SPLIT: artefacts.parquet_bytes(table)}
@@ -85,7 +81,11 @@ def assign(table: pl.DataFrame, classes: tuple[str, ...], config: SplitConfig, s
     Raises:
         InputError: a lesion with two labels, a class with too few lesions to stand in every part, or a scheme
             `official` without official test images or with lesions on both sides.
+        LeakageError: an image is synthetic.
     """
+    fake = table.filter(pl.col("origin") != "real")
+    if fake.height:
+        raise LeakageError(f"{where}: image '{fake['image_id'][0]}' is synthetic; only real images are split")
     _check_labels(table, where)
     groups = _groups(table)
     parts = np.full(table.height, "train", dtype="<U5")
