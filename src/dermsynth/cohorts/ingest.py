@@ -35,7 +35,7 @@ def ingest(
         size_px: Side of the square images.
         out: The folder to make.
         force: Replace an existing cohort.
-        threads: Decoding threads; all cores by default. The result does not depend on it.
+        threads: Decoding threads; all cores that this process may use by default. The result does not depend on it.
         progress: Called with images done and images in all.
 
     Raises:
@@ -52,10 +52,11 @@ def ingest(
         "fingerprint": made.fingerprint(),
         "licence": made.licence,
         "preprocessing": made.preprocessing,
+        "lesions": made.lesions,
     }
     done = 0
     with writing_cohort(out, made.classes, force=force, facts=facts) as writer:
-        for photos in made.photos(size_px, threads or os.cpu_count() or 1):
+        for photos in made.photos(size_px, threads or len(os.sched_getaffinity(0))):
             writer.append(_completed(photos), photos.images, photos.masks)
             done += len(photos.images)
             progress(done, total)

@@ -39,11 +39,13 @@ class Source(ABC):
         classes: The class names in the order of class indices.
         licence: Terms and citation, for the card.
         preprocessing: What is done to every image, for the card.
+        lesions: What is known about which photos show the same lesion, for the card.
     """
 
     classes: tuple[str, ...]
     licence: str
     preprocessing: str
+    lesions: str = "known"
 
     @abstractmethod
     def fingerprint(self) -> str:

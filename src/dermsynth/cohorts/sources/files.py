@@ -35,10 +35,8 @@ class ImageFiles:
         self._found: dict[str, tuple[Path, str]] = {}
         for place in places:
             for name in self._names(place):
-                path = PurePosixPath(name)
-                # macOS adds a shadow `._name` beside every file of a zip.
-                if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                    self._add(path.stem, place, name)
+                if is_image(name):
+                    self._add(PurePosixPath(name).stem, place, name)
 
     def _names(self, place: Path) -> list[str]:
         if place in self._zips:
@@ -89,6 +87,9 @@ class FileSource(Source):
 
     preprocessing = "RGB, turned as EXIF says, central square, resized by antialiased bicubic interpolation"
 
+    one_per_lesion = False
+    """Keep the first photo of every lesion (by image_id) only."""
+
     @cached_property
     @abstractmethod
     def rows(self) -> pl.DataFrame:
@@ -105,8 +106,8 @@ class FileSource(Source):
         """The file or folder that messages about all rows name."""
 
     def fingerprint(self) -> str:
-        """Return a hash of the table and of the image files."""
-        table = hashlib.sha256(self.rows.write_csv().encode()).hexdigest()
+        """Return a hash of the table and of the image files; it does not depend on where the root folder is."""
+        table = hashlib.sha256(self.rows.drop("at").write_csv().encode()).hexdigest()
         return hashlib.sha256(f"{table} {self.files.fingerprint()}".encode()).hexdigest()
 
     def check(self) -> int:
@@ -127,13 +128,20 @@ class FileSource(Source):
                 f"{self.files.title(spare[0])}{_and_more(len(spare))}: has no row in {self.table}; "
                 "add one or remove the image"
             )
-        return rows.height
+        return self._kept.height
+
+    @cached_property
+    def _kept(self) -> pl.DataFrame:
+        rows = self.rows
+        if self.one_per_lesion:
+            rows = rows.filter(pl.col("image_id") == pl.col("image_id").min().over("lesion_id"))
+        return rows.drop("at")
 
     def photos(self, size_px: int, threads: int) -> Iterator[Photos]:
         """Yield the images in the order of the table, decoded on `threads` threads."""
         with ThreadPoolExecutor(threads) as pool:
-            for start in range(0, self.rows.height, _CHUNK):
-                rows = self.rows[start : start + _CHUNK].drop("at")
+            for start in range(0, self._kept.height, _CHUNK):
+                rows = self._kept[start : start + _CHUNK]
                 decoded = list(pool.map(lambda stem: self._decode(stem, size_px), rows["image_id"]))
                 table = rows.with_columns(sha256=pl.Series([sha256 for sha256, _ in decoded]))
                 yield Photos(table, np.stack([image for _, image in decoded]))
@@ -143,6 +151,12 @@ class FileSource(Source):
         return hashlib.sha256(data).hexdigest(), decode(data, self.files.title(stem), size_px)
 
 
+def is_image(name: str) -> bool:
+    """Return whether a file's name is that of an image; macOS adds a shadow `._name` beside every file of a zip."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
 def decode(data: bytes, title: str, size_px: int) -> NDArray[np.uint8]:
     """Return the central square of an image file as size x size x 3, uint8, RGB; raises InputError that names it."""
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -150,6 +164,8 @@ def decode(data: bytes, title: str, size_px: int) -> NDArray[np.uint8]:
     what = ""
     try:
         with Image.open(io.BytesIO(data)) as opened:
+            if opened.mode.startswith(("I", "F")):  # conversion to RGB would clip instead of scaling
+                raise InputError(f"{title}: has more than 8 bits a channel ({opened.mode}); save it with 8 bits")
             image = ImageOps.exif_transpose(opened).convert("RGB")
     except UnidentifiedImageError:  # its text names a Python object, not the file
         what = "is no image file" if data else "is empty (0 bytes)"

@@ -21,6 +21,8 @@ class Ham10000Config(Config):
 
     kind: Literal["ham10000"] = "ham10000"
     root: str
+    one_per_lesion: bool = False
+    """Keep the first photo of every lesion (by image_id) only: 7,470 images."""
 
 
 class Ham10000Source(FileSource):
@@ -31,6 +33,7 @@ class Ham10000Source(FileSource):
 
     def __init__(self, config: Ham10000Config) -> None:
         self.root = existing_folder(expand(config.root), "HAM10000_metadata.csv and HAM10000_images*.zip")
+        self.one_per_lesion = config.one_per_lesion
 
     @property
     def table(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -14,15 +15,20 @@ from dermsynth.cohorts.sources.ham10000 import CLASSES, find_metadata, read_meta
 from dermsynth.core.config import Config
 from dermsynth.core.errors import InputError
 
+_GROUPINGS = "ISIC2018_Task3_Training_LesionGroupings.csv"
 _PARTS = {"Training": "train", "Test": "test"}
 
 
 class Isic2018Config(Config):
-    """The challenge's files; `metadata` is HAM10000's table, which knows the lesions of the training images."""
+    """The challenge's files; the training images' lesions stand in a table of their own."""
 
     kind: Literal["isic2018-task3"] = "isic2018-task3"
     root: str
-    metadata: str
+    metadata: str | None = None
+    """HAM10000's metadata or the folder it is in. By default `ISIC2018_Task3_Training_LesionGroupings.csv` or the
+    metadata are looked for in the root and in `ham10000` beside it."""
+    one_per_lesion: bool = False
+    """Keep the first photo of every lesion (by image_id) only."""
 
 
 class Isic2018Source(FileSource):
@@ -33,15 +39,19 @@ class Isic2018Source(FileSource):
     """
 
     classes = CLASSES
+    lesions = "known of the training images; every test image counts as a lesion of its own"
     licence = (
         "CC BY-NC 4.0. Codella et al., arXiv:1902.03368 (2019); Tschandl, Rosendahl, Kittler, Sci. Data 5:180161 (2018)"
     )
 
     def __init__(self, config: Isic2018Config) -> None:
         self.root = existing_folder(expand(config.root), "ISIC2018_Task3_Training_GroundTruth.csv and its images")
-        self.metadata = expand(config.metadata)
-        if self.metadata.is_dir():
-            self.metadata = find_metadata(self.metadata)
+        self.one_per_lesion = config.one_per_lesion
+        if config.metadata is None:
+            self.metadata = _find_lesions(self.root)
+        else:
+            given = expand(config.metadata)
+            self.metadata = find_metadata(given) if given.is_dir() else given
 
     @property
     def table(self) -> Path:
@@ -56,7 +66,7 @@ class Isic2018Source(FileSource):
     @cached_property
     def rows(self) -> pl.DataFrame:
         """A row per image; training first."""
-        lesions = read_metadata(self.metadata).select("image_id", "lesion_id", "age", "sex", "localization")
+        lesions = _read_lesions(self.metadata)
         tables = []
         for part, name in _PARTS.items():
             path = self.root / f"{_stem(part)}_GroundTruth.csv"
@@ -89,6 +99,30 @@ def read_one_hot(path: Path, classes: tuple[str, ...]) -> pl.DataFrame:
         raise InputError(f"{at}: image '{image_id}' should have a 1 in one class column, has {ones[row].sum()}")
     labels = pl.Series("label", [list(names.values())[column] for column in ones.argmax(axis=1)], dtype=pl.String)
     return pl.DataFrame([table["image"].alias("image_id"), labels, table["at"]])
+
+
+def _find_lesions(root: Path) -> Path:
+    """Return the table in which the training images' lesions stand."""
+    if (root / _GROUPINGS).is_file():
+        return root / _GROUPINGS
+    for folder in (root, root.absolute().parent / "ham10000"):
+        with contextlib.suppress(InputError):
+            return find_metadata(folder)
+    raise InputError(
+        f"{root}: which training images show the same lesion is unknown; put {_GROUPINGS} or HAM10000_metadata.csv "
+        "there, or give its path as 'metadata'"
+    )
+
+
+def _read_lesions(path: Path) -> pl.DataFrame:
+    """Return image_id, lesion_id, and age, sex and localization (null where the table does not have them)."""
+    if path.name == _GROUPINGS:
+        table = read_table(path, ["image", "lesion_id"]).rename({"image": "image_id"})
+        unknown = {"age": pl.Float64, "sex": pl.String, "localization": pl.String}
+        table = table.with_columns(pl.lit(None, dtype=kind).alias(name) for name, kind in unknown.items())
+    else:
+        table = read_metadata(path)
+    return table.select("image_id", "lesion_id", "age", "sex", "localization")
 
 
 def _stem(part: str) -> str:
