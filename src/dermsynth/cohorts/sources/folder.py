@@ -9,7 +9,7 @@ from typing import Literal
 import polars as pl
 
 from dermsynth.cohorts.sources.base import expand
-from dermsynth.cohorts.sources.files import SUFFIXES, FileSource, ImageFiles, existing_folder, read_table
+from dermsynth.cohorts.sources.files import FileSource, ImageFiles, existing_folder, is_image, read_table
 from dermsynth.core.config import Config
 from dermsynth.core.errors import InputError
 
@@ -38,9 +38,6 @@ class FolderSource(FileSource):
         self.classes = tuple(path.name for path in self.folders)
         if len(self.classes) < 2:
             raise InputError(f"{self.root}: has {len(self.classes)} class folders; expected at least 2, with images")
-        lost = sorted(path for path in self.root.iterdir() if path.is_file() and is_image(path.name))
-        if lost:
-            raise InputError(f"{lost[0]}: lies in no class folder; move it into one or remove it")
         known = (self.root / LESIONS).exists()
         self.lesions = f"from {LESIONS}" if known else "unknown: every image counts as a lesion of its own"
 
@@ -52,7 +49,7 @@ class FolderSource(FileSource):
     @cached_property
     def files(self) -> ImageFiles:
         """The image files of all classes; raises InputError for one that lies beside the class folders."""
-        loose = sorted(path for path in self.root.iterdir() if path.suffix.lower() in SUFFIXES)
+        loose = sorted(path for path in self.root.iterdir() if path.is_file() and is_image(path.name))
         if loose:
             raise InputError(f"{loose[0]}: lies beside the class folders; move it into the folder of its class")
         return ImageFiles(self.folders)
