@@ -91,7 +91,7 @@ def read_one_hot(path: Path, classes: tuple[str, ...]) -> pl.DataFrame:
     """
     names = {name.upper(): name for name in classes}
     table = read_table(path, ["image", *names])
-    ones = table.select(pl.col(list(names)).cast(pl.Float64, strict=False) == 1.0).to_numpy()
+    ones = table.select(pl.col(list(names)).cast(pl.Float64, strict=False).eq(1.0).fill_null(False)).to_numpy()
     wrong = (ones.sum(axis=1) != 1).nonzero()[0]
     if len(wrong):
         row = int(wrong[0])
