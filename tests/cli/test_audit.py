@@ -1,0 +1,49 @@
+"""`dermsynth audit cohort`: a table on stdout, and an exit code that a script can use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+from tests.helpers import make_cohort
+from typer.testing import CliRunner
+
+from dermsynth.cli.audit import audit_app
+from dermsynth.cohorts.cohort import Cohort
+
+
+def audit(path: Path) -> tuple[int, str]:
+    # A sub-application of one command drops the command's name, unlike the whole `dermsynth audit cohort`.
+    result = CliRunner().invoke(audit_app, [str(path)], env={"COLUMNS": "200"})
+    return result.exit_code, result.output
+
+
+def saved(folder: Path, cohort: Cohort) -> Path:
+    cohort.save(folder)
+    return folder
+
+
+def test_errors_are_listed_and_the_exit_code_is_1(tmp_path: Path) -> None:
+    cohort = make_cohort((140, 140, 160), size_px=8)
+    parts = pl.when(pl.col("image_id") == "i3").then(pl.lit("il0")).otherwise("lesion_id")
+    cohort = replace(cohort, table=cohort.table.with_columns(lesion_id=parts))
+    code, output = audit(saved(tmp_path / "cohort", cohort))
+    assert code == 1
+    assert "lesion in two parts" in output
+    assert output.endswith("cohort: 440 images, 1 error, 0 warnings, 0 notes\n")
+
+
+def test_warnings_alone_leave_the_exit_code_0(tmp_path: Path) -> None:
+    code, output = audit(saved(tmp_path / "cohort", make_cohort(size_px=8)))
+    assert code == 0
+    assert "few test lesions" in output
+
+
+def test_a_sound_cohort_is_one_line(tmp_path: Path) -> None:
+    path = saved(tmp_path / "cohort", make_cohort((140, 140, 160), size_px=8))
+    assert audit(path) == (0, f"{path}: 440 images, 0 errors, 0 warnings, 0 notes\n")
+
+
+def test_a_folder_that_is_no_cohort_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    assert audit(tmp_path) == (2, f"error: {tmp_path}: has no card.json, so it is no complete cohort; make it again\n")
