@@ -106,11 +106,15 @@ def demo(
 
 
 def _run(protocol: Protocol, out: Path, *, force: bool, threads: int) -> None:
+    from dermsynth.audits.cohort import audit_cohort
     from dermsynth.cli.progress import job_table
+    from dermsynth.core.artefacts import write_json
     from dermsynth.reports.report import write_report
-    from dermsynth.trials.run import run_trial
+    from dermsynth.trials.run import open_cohort, run_trial
 
     with job_table(out / "jobs") as watch:
         verdict = run_trial(protocol, out, threads=threads, force=force, watch=watch)
+    findings = audit_cohort(open_cohort(out))
+    write_json(out / "audit.json", [finding.to_json() for finding in findings])
     report = write_report(out)
     typer.echo(f"{verdict.sentence}\n\nReport: {report}")

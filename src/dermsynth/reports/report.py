@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from dermsynth.core.artefacts import explained_disk_errors, write_atomically
 from dermsynth.reports import material, numbers, provenance, results, texts
 from dermsynth.reports.evidence import Evidence, read_trial
@@ -80,6 +82,7 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "fidelity": evidence.fidelity,
         "audit": evidence.audit,
         "protocol": evidence.protocol,
+        "question": str((yaml.safe_load(evidence.protocol) or {}).get("question", "")),
         "jobs": provenance.jobs(evidence),
         "total_wall": provenance.total_wall(evidence),
         "versions": provenance.versions(evidence),

@@ -5,6 +5,8 @@ A finished job is never run again. Jobs run on any `concurrent.futures.Executor`
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -17,7 +19,7 @@ from typing import Any
 from dermsynth import __version__
 from dermsynth.core.artefacts import CARD
 from dermsynth.core.config import digest_of
-from dermsynth.core.errors import DermsynthError
+from dermsynth.core.errors import DermsynthError, InterruptedRunError
 
 Work = Callable[[Mapping[str, Any], Mapping[str, Path], Path], None]
 """(configuration, input folders by name, output folder) -> nothing; it makes the output folder, an artefact."""
@@ -60,7 +62,13 @@ Watch = Callable[[Mapping[Job, str]], None]
 def execute(work: Work, config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> float:
     """Run one job in this process and return its seconds; what a worker is sent."""
     started = time.monotonic()
-    work(config, inputs, out)
+    try:
+        work(config, inputs, out)
+    except InterruptedRunError:
+        # The state is saved. A worker process that was asked to stop must not take the next job from the queue.
+        if multiprocessing.parent_process() is not None:
+            os._exit(1)
+        raise
     return time.monotonic() - started
 
 
@@ -123,7 +131,7 @@ def _with_inputs(jobs: Sequence[Job]) -> list[Job]:
 def _dropping_what_waits(running: Mapping[Future[float], Job]) -> Iterator[None]:
     try:
         yield
-    except BaseException:
+    except Exception:
         for future in running:
             future.cancel()
         raise

@@ -10,11 +10,13 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
-from dermsynth.core.errors import ArtefactError, InterruptedRunError
+from dermsynth.core.errors import ArtefactError, DermsynthError, InterruptedRunError
 from dermsynth.trials.fidelity import measure_fidelity
 from dermsynth.trials.jobs import Watch, run_jobs
 from dermsynth.trials.protocol import Protocol
@@ -84,6 +86,11 @@ def judge_trial(out: Path) -> Verdict:
     return verdict
 
 
+def open_cohort(out: Path) -> Cohort:
+    """Return the cohort of a trial."""
+    return Cohort.open(out / json.loads((out / INDEX).read_text(encoding="utf-8"))["cohort"])
+
+
 def _prepare(protocol: Protocol, out: Path, *, force: bool) -> None:
     known = out / PROTOCOL
     if out.exists() and any(out.iterdir()):
@@ -129,6 +136,11 @@ def _run_locally(run: Callable[[Executor], None], workers: int, out: Path) -> No
         pool.shutdown(wait=True)
         raise InterruptedRunError(
             f"stopped; what is done is kept in {out}: run the same command again to continue"
+        ) from None
+    except BrokenProcessPool:
+        raise DermsynthError(
+            f"a worker process died, perhaps for want of memory; what is done is kept in {out}: "
+            "run the same command again, with fewer --threads if memory is short"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

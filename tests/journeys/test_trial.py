@@ -1,0 +1,75 @@
+"""A whole trial by its command: from a YAML file to a verdict and a report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.journeys.commands import TRIAL, dermsynth, one_line
+
+pytestmark = pytest.mark.xdist_group("trial")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a finished trial."""
+    folder = tmp_path_factory.mktemp("trial")
+    (folder / "trial.yaml").write_text(TRIAL)
+    printed = dermsynth("trial", "run", "trial.yaml", "--out", "trial", "--threads", "1", cwd=folder).stdout
+    (folder / "printed").write_text(printed)
+    return folder
+
+
+def test_the_sentence_is_printed_and_is_the_verdicts(work: Path) -> None:
+    verdict = json.loads((work / "trial" / "verdict.json").read_text())
+    assert verdict["sentence"] in (work / "printed").read_text()
+
+
+def test_every_arm_is_judged_on_every_seed(work: Path) -> None:
+    verdict = json.loads((work / "trial" / "verdict.json").read_text())
+    assert list(verdict["arms"]) == ["real", "classical", "oversampled", "hybrid", "placebo", "oracle"]
+    assert all(len(arm["balanced_accuracy"]["by_seed"]) == 2 for arm in verdict["arms"].values())
+
+
+def test_arms_that_enlarge_trained_on_the_same_counts(work: Path) -> None:
+    arms = json.loads((work / "trial" / "verdict.json").read_text())["arms"]
+    counts = [arms[name]["train_counts"] for name in arms if name != "real"]
+    assert all(count == counts[0] for count in counts)
+    assert sum(counts[0].values()) > sum(arms["real"]["train_counts"].values())
+
+
+def test_the_report_and_the_data_behind_it_are_there(work: Path) -> None:
+    names = {path.name for path in (work / "trial").iterdir()}
+    records = {"protocol.yaml", "index.json", "verdict.json", "fidelity.json", "audit.json", "card.json"}
+    assert names == records | {"report.html", "jobs"}
+    assert "<h1" in (work / "trial" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_second_run_does_nothing_and_says_the_same(work: Path) -> None:
+    cards = {path: path.stat().st_mtime_ns for path in (work / "trial" / "jobs").glob("*/card.json")}
+    printed = dermsynth("trial", "run", "trial.yaml", "--out", "trial", "--threads", "1", cwd=work).stdout
+    assert printed == (work / "printed").read_text()
+    assert {path: path.stat().st_mtime_ns for path in cards} == cards
+
+
+def test_the_report_can_be_made_again_from_predictions_alone(work: Path) -> None:
+    trial = work / "trial"
+    before = (trial / "verdict.json").read_bytes()
+    (trial / "verdict.json").unlink()
+    dermsynth("trial", "report", "trial", cwd=work)
+    assert (trial / "verdict.json").read_bytes() == before
+
+
+def test_another_protocol_in_the_same_folder_is_refused(work: Path) -> None:
+    (work / "other.yaml").write_text(TRIAL.replace("fill_to: 30", "fill_to: 31"))
+    error = one_line(dermsynth("trial", "run", "other.yaml", "--out", "trial", cwd=work, code=2).stderr)
+    assert "holds a trial with another protocol" in error
+
+
+def test_a_folder_that_is_no_trial_is_left_alone(work: Path) -> None:
+    (work / "mine").mkdir()
+    (work / "mine" / "thesis.txt").write_text("years of work")
+    error = one_line(dermsynth("trial", "run", "trial.yaml", "--out", "mine", "--force", cwd=work, code=2).stderr)
+    assert "is no trial; choose another --out" in error
+    assert (work / "mine" / "thesis.txt").exists()
