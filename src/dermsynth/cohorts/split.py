@@ -164,6 +164,6 @@ def _check_parts(table: pl.DataFrame, parts: NDArray[np.str_], classes: tuple[st
             if not ((labels == label) & (parts == part)).any():
                 lesions = table.filter(pl.col("label") == label)["lesion_id"].n_unique()
                 raise InputError(
-                    f"{where}: class '{label}' has {lesions} lesions, none of them left for {part}; "
+                    f"{where}: class '{label}' has too few lesions ({lesions}): none is left for {part}; "
                     "add lesions, change the shares, or leave the class out"
                 )

@@ -1,0 +1,273 @@
+"""The laws of a split: who must stay together, who is assigned, and what follows from the seed alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.helpers import make_cohort, saved_cohort
+
+from dermsynth.cohorts.cohort import PARTS, SPLIT, SPLIT_CARD, Cohort
+from dermsynth.cohorts.split import SplitConfig, assign, split
+from dermsynth.core.config import parse
+from dermsynth.core.errors import ArtefactError, ConfigError, InputError, LeakageError
+
+CLASSES = ("mel", "nv")
+
+
+def table_of(
+    lesions_per_class: Sequence[int], photos: Sequence[int] = (1,), patients: Sequence[int | None] = (None,)
+) -> pl.DataFrame:
+    """Return a cohort's table; lesion k has photos[k % …] images and patient patients[k % …]."""
+    rows = []
+    for label, count in zip(CLASSES, lesions_per_class, strict=True):
+        for _ in range(count):
+            lesion = len({row["lesion_id"] for row in rows})
+            patient = patients[lesion % len(patients)]
+            for _ in range(photos[lesion % len(photos)]):
+                rows.append(
+                    {
+                        "image_id": f"i{len(rows):04}",
+                        "label": label,
+                        "lesion_id": f"L{lesion:03}",
+                        "patient_id": None if patient is None else f"P{patient}",
+                        "origin": "real",
+                        "sha256": f"h{len(rows)}",
+                    }
+                )
+    return pl.DataFrame(rows, schema_overrides={"patient_id": pl.String})
+
+
+def assigned(table: pl.DataFrame, config: SplitConfig | None = None, seed: int = 0) -> pl.DataFrame:
+    return table.with_columns(split=assign(table, CLASSES, config or SplitConfig(), seed, "cohort"))
+
+
+tables = st.builds(
+    table_of,
+    st.tuples(st.integers(5, 40), st.integers(5, 40)),
+    st.lists(st.integers(1, 4), min_size=1, max_size=5),
+)
+shares = st.builds(lambda val, test: SplitConfig(val=val, test=test), st.floats(0.05, 0.4), st.floats(0.05, 0.4))
+laws = settings(max_examples=40, deadline=None)
+
+
+@laws
+@given(tables, shares, st.integers(0, 1000))
+def test_no_lesion_straddles_and_every_image_is_assigned(table: pl.DataFrame, config: SplitConfig, seed: int) -> None:
+    whole = assigned(table, config, seed)
+    assert whole.group_by("lesion_id").agg(pl.col("split").n_unique())["split"].max() == 1
+    assert set(whole["split"]) == set(PARTS)
+
+
+@laws
+@given(
+    st.tuples(st.integers(30, 60), st.integers(30, 60)),
+    st.lists(st.one_of(st.none(), st.integers(0, 29)), min_size=20, max_size=60),
+    st.integers(0, 1000),
+)
+def test_no_patient_straddles(lesions: tuple[int, int], patients: list[int | None], seed: int) -> None:
+    table = table_of(lesions, patients=patients)
+    with contextlib.suppress(InputError):  # patients that share everything leave nothing to hold out
+        check_patients(assigned(table, seed=seed))
+
+
+def check_patients(whole: pl.DataFrame) -> None:
+    known = whole.filter(pl.col("patient_id").is_not_null())
+    assert known.is_empty() or known.group_by("patient_id").agg(pl.col("split").n_unique())["split"].max() == 1
+    assert whole.group_by("lesion_id").agg(pl.col("split").n_unique())["split"].max() == 1
+
+
+@laws
+@given(tables, shares, st.integers(0, 1000))
+def test_every_class_has_the_requested_share_within_one_lesion(
+    table: pl.DataFrame, config: SplitConfig, seed: int
+) -> None:
+    whole = assigned(table, config, seed)
+    for label in CLASSES:
+        lesions = whole.filter(pl.col("label") == label).unique("lesion_id")
+        for part, share in (("val", config.val), ("test", config.test)):
+            found = lesions.filter(pl.col("split") == part).height
+            assert abs(found - share * lesions.height) <= 1
+
+
+@laws
+@given(tables, st.randoms(use_true_random=False), st.integers(0, 1000))
+def test_the_order_of_the_rows_changes_nothing(table: pl.DataFrame, random: object, seed: int) -> None:
+    rows = list(range(table.height))
+    random.shuffle(rows)  # type: ignore[attr-defined]
+    shuffled = assigned(table[rows], seed=seed).sort("image_id")
+    assert shuffled["split"].to_list() == assigned(table, seed=seed)["split"].to_list()
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
+    table = table_of((30, 30))
+    first, again, other = (assigned(table, seed=seed)["split"].to_list() for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_chains_of_patients_and_lesions_move_together() -> None:
+    # Lesion L000 has photos of patients P0 and P1, lesion L001 of P1: all three belong together.
+    table = table_of((20, 20), photos=(2,))
+    patients = ["P0", "P1", "P1", None, *[None] * (table.height - 4)]
+    table = table.with_columns(patient_id=pl.Series(patients, dtype=pl.String))
+    for seed in range(10):
+        whole = assigned(table, seed=seed)
+        assert whole.filter(pl.col("lesion_id").is_in(["L000", "L001"]))["split"].n_unique() == 1
+
+
+def test_an_empty_patient_is_no_common_patient() -> None:
+    table = table_of((20, 20)).with_columns(patient_id=pl.lit(""))
+    assert set(assigned(table)["split"]) == set(PARTS)
+
+
+def test_identical_files_stay_together_whatever_their_lesion() -> None:
+    table = table_of((20, 20))
+    hashes = table["sha256"].to_list()
+    hashes[1] = hashes[0]
+    table = table.with_columns(sha256=pl.Series(hashes))
+    for seed in range(10):
+        assert assigned(table, seed=seed)["split"][:2].n_unique() == 1
+
+
+def official(table: pl.DataFrame, test: pl.Expr) -> pl.DataFrame:
+    return table.with_columns(part=pl.when(test).then(pl.lit("test")).otherwise(pl.lit("train")))
+
+
+def test_official_keeps_exactly_the_published_test_and_draws_val_from_the_rest() -> None:
+    fixed = pl.col("lesion_id").str.slice(3).is_in(["3", "7"])
+    table = official(table_of((30, 20)), fixed)
+    table = table.with_columns(is_test=fixed)
+    whole = assigned(table, SplitConfig(scheme="official", val=0.25))
+    assert (whole["is_test"] == (whole["split"] == "test")).all()
+    val = whole.filter(pl.col("split") == "val")
+    assert dict(val.group_by("label").len().iter_rows()) == {"mel": 6, "nv": 4}
+
+
+def test_official_without_a_published_test_is_refused() -> None:
+    for table in (table_of((9, 9)), official(table_of((9, 9)), pl.lit(value=False))):
+        with pytest.raises(InputError, match="cohort: its source fixes no test set; use --scheme lesion"):
+            assigned(table, SplitConfig(scheme="official"))
+
+
+def test_an_official_test_that_shares_a_lesion_with_training_is_refused() -> None:
+    table = official(table_of((9, 9), photos=(2,)), pl.col("image_id").is_in(["i0001", "i0020", "i0021"]))
+    with pytest.raises(InputError, match="lesion 'L000', its patient or a file of it is in the official test"):
+        assigned(table, SplitConfig(scheme="official"))
+
+
+@pytest.mark.parametrize("lesions", [1, 2])
+def test_a_class_with_too_few_lesions_is_refused_with_its_number(lesions: int) -> None:
+    with pytest.raises(InputError) as error:
+        assigned(table_of((lesions, 20)))
+    assert f"cohort: class 'mel' has too few lesions ({lesions}): none is left for " in str(error.value)
+    assert "add lesions, change the shares, or leave the class out" in str(error.value)
+
+
+def test_three_lesions_are_enough_for_a_class() -> None:
+    whole = assigned(table_of((3, 20)))
+    assert set(whole.filter(pl.col("label") == "mel")["split"]) == set(PARTS)
+
+
+def test_one_lesion_in_all_is_refused() -> None:
+    table = table_of((20, 20)).with_columns(lesion_id=pl.lit("L"), label=pl.lit("mel"))
+    with pytest.raises(InputError, match="class 'mel' has too few lesions \\(1\\): none is left for"):
+        assigned(table)
+
+
+def test_a_lesion_with_two_labels_is_refused() -> None:
+    table = table_of((20, 20)).with_columns(
+        lesion_id=pl.when(pl.col("image_id") == "i0020").then(pl.lit("L000")).otherwise("lesion_id")
+    )
+    with pytest.raises(InputError, match="cohort: lesion 'L000' is labelled mel and nv; correct its labels"):
+        assigned(table)
+
+
+def test_synthetic_images_are_never_split() -> None:
+    table = table_of((20, 20)).with_columns(
+        origin=pl.when(pl.col("image_id") == "i0007").then(pl.lit("synthetic")).otherwise("origin")
+    )
+    with pytest.raises(LeakageError, match="cohort: image 'i0007' is synthetic; only real images are split"):
+        assigned(table)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"val": 0.5, "test": 0.5}, "split: val 0.5 and test 0.5 leave nothing to train on"),
+        ({"val": 0}, "split: 'val' is 0: Input should be greater than 0"),
+        ({"scheme": "random"}, "split: 'scheme' is 'random': Input should be 'lesion' or 'official'"),
+        ({"tset": 0.2}, "split: unknown key 'tset'; did you mean 'test'?"),
+    ],
+)
+def test_shares_that_make_no_sense_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(SplitConfig, values, "split")
+    assert str(error.value) == message
+
+
+def test_the_folder_says_how_it_was_split_and_opens_with_the_split(tmp_path: Path) -> None:
+    saved_cohort(tmp_path / "cohort", split=False)
+    cohort = split(tmp_path / "cohort", SplitConfig(), seed=5)
+    card = json.loads((tmp_path / "cohort" / SPLIT_CARD).read_text())
+    assert (card["seed"], card["config"]["scheme"]) == (5, "lesion")
+    for part in PARTS:
+        assert Cohort.open(tmp_path / "cohort").part(part).counts() == card["counts"][part]
+    assert np.array_equal(cohort.images[:], make_cohort(split=False).images[:])
+
+
+def test_a_second_split_needs_force_and_changes_the_identity(tmp_path: Path) -> None:
+    saved_cohort(tmp_path / "cohort", split=False)
+    first = split(tmp_path / "cohort", SplitConfig()).identity
+    with pytest.raises(ArtefactError, match="cohort: is split already; --force to split it again"):
+        split(tmp_path / "cohort", SplitConfig(), seed=1)
+    assert Cohort.open(tmp_path / "cohort").identity == first
+    assert split(tmp_path / "cohort", SplitConfig(), seed=1, force=True).identity != first
+    assert split(tmp_path / "cohort", SplitConfig(), force=True).identity == first
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / SPLIT).write_bytes(b"PAR1 but no more"), "split.parquet: cannot be read ("),
+        (lambda folder: (folder / SPLIT_CARD).unlink(), "split.parquet: cannot be read ("),
+        (lambda folder: (folder / SPLIT_CARD).write_text("{}"), "split.parquet: cannot be read ("),
+        (
+            lambda folder: (
+                pl.read_parquet(folder / SPLIT).with_columns(split=pl.lit("train")).write_parquet(folder / SPLIT)
+            ),
+            "split.parquet: is not the split that split.json describes",
+        ),
+    ],
+    ids=["truncated", "no-card", "empty-card", "changed"],
+)
+def test_a_damaged_split_is_refused_and_can_be_made_again(tmp_path: Path, spoil: object, message: str) -> None:
+    folder = tmp_path / "cohort"
+    saved_cohort(folder, split=False)
+    split(folder, SplitConfig())
+    spoil(folder)  # type: ignore[operator]
+    with pytest.raises(ArtefactError) as error:
+        Cohort.open(folder)
+    assert message in str(error.value)
+    assert str(error.value).endswith(f"run 'dermsynth split {folder} --force'")
+    assert "\n" not in str(error.value)
+    split(folder, SplitConfig(), force=True)
+
+
+def test_the_real_challenge_keeps_its_test_and_no_lesion_straddles(real_data: Path) -> None:
+    from dermsynth.cohorts.sources import make_source, source_config
+
+    for kind, folder, scheme in (("isic2018-task3", "isic2018_task3", "official"), ("ham10000", "ham10000", "lesion")):
+        source = make_source(source_config(kind, {"root": str(real_data / folder)}))
+        table = source.rows.with_columns(origin=pl.lit("real"), sha256="image_id")  # type: ignore[attr-defined]
+        parts = assign(table, source.classes, SplitConfig(scheme=scheme), 0, kind)  # type: ignore[arg-type]
+        whole = table.with_columns(split=parts)
+        assert whole.group_by("lesion_id").agg(pl.col("split").n_unique())["split"].max() == 1
+        if scheme == "official":
+            assert (parts == "test").sum() == 1_512
