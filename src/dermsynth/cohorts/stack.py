@@ -26,7 +26,8 @@ class ImageStack:
     def of(cls, array: NDArray[np.uint8]) -> ImageStack:
         """Return the stack of all rows of one array (no copy)."""
         rows = np.arange(len(array), dtype=np.int64)
-        return cls([array], np.zeros_like(rows), rows)
+        # A memory map seen as a plain array: the subclass costs more per batch than the copy of its pixels.
+        return cls([np.asarray(array)], np.zeros_like(rows), rows)
 
     @classmethod
     def concat(cls, stacks: Sequence[ImageStack]) -> ImageStack:
