@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from dermsynth.core.artefacts import CARD, check_free, creating, explained_disk_errors, identity, read_card, write_json
+from dermsynth.core.artefacts import (
+    CARD,
+    check_free,
+    creating,
+    explained_disk_errors,
+    identity,
+    read_card,
+    write_json,
+    write_together,
+)
 from dermsynth.core.errors import ArtefactError
 
 
@@ -138,3 +147,12 @@ with creating(Path(sys.argv[1]), "thing") as draft:
     assert not (tmp_path / "thing").exists()
     made(tmp_path / "thing")
     read_card(tmp_path / "thing", "thing")
+
+
+def test_files_that_belong_together_change_together_or_not_at_all(tmp_path: Path) -> None:
+    first, second = tmp_path / "split.json", tmp_path / "gone" / "split.parquet"
+    first.write_text("old")
+    with pytest.raises(FileNotFoundError):
+        write_together({first: b"new", second: b"new"})
+    assert first.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["split.json"]
