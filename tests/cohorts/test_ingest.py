@@ -238,3 +238,19 @@ def test_every_row_of_the_table_says_which_image_it_is(tmp_path: Path) -> None:
     cohort = ingest(source_config("ham10000", {"root": str(tmp_path / "ham10000")}), 8, tmp_path / "out")
     assert cohort.table["image_id"].to_list() == ham_ids(ham_rows())
     assert "at" not in cohort.table.columns
+
+
+def test_every_row_has_the_hash_of_its_own_file(tmp_path: Path) -> None:
+    root = make_tree(tmp_path / "tree", {"mel": 20, "nv": 20})
+    table = ingest(source_config("folder", {"root": str(root)}), 8, tmp_path / "out", threads=3).table
+    for image_id, label, found in table.select("image_id", "label", "sha256").iter_rows():
+        assert found == hashlib.sha256((root / label / f"{image_id}.jpg").read_bytes()).hexdigest()
+
+
+def test_rows_are_checked_before_the_first_image_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_ham(tmp_path / "ham")
+    with (root / "HAM10000_metadata.csv").open("a") as table:
+        table.write("HAM_9,ISIC_9,nv,histo,50,male,back,x\n")
+    monkeypatch.setattr("dermsynth.cohorts.sources.files.decode", lambda *_: pytest.fail("an image was decoded"))
+    with pytest.raises(InputError, match=r"line 16: image 'ISIC_9' is missing"):
+        ingest(source_config("ham10000", {"root": str(root)}), 8, tmp_path / "out")
