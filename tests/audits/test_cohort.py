@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from tests.helpers import make_cohort
+from tests.helpers import make_cohort, make_pool
 
 from dermsynth.audits.cohort import Finding, audit_cohort
 from dermsynth.cohorts.cohort import Cohort
@@ -130,6 +130,10 @@ def test_images_whose_lesion_is_unknown_are_a_note() -> None:
 def test_a_cohort_without_split_gets_a_note_and_its_duplicates_are_still_found() -> None:
     cohort = with_pixels_of(make_cohort(ROOMY, size_px=8, split=False), 1, 0)
     assert kinds(cohort) == {("note", "no split", 440), ("warning", "the same pixels in another file", 1)}
+
+
+def test_a_pool_is_not_asked_for_a_split_or_for_lesions(tmp_path: Path) -> None:
+    assert audit_cohort(make_pool(tmp_path / "pool", make_cohort(), {"mel": 5})) == []
 
 
 def test_errors_come_first_and_every_finding_is_plain_json() -> None:

@@ -71,7 +71,8 @@ def _pixel_hashes(cohort: Cohort) -> pl.Series:
 
 def _straddling(table: pl.DataFrame, _: tuple[str, ...]) -> Iterable[Finding]:
     if "split" not in table.columns:
-        yield Finding("note", "no split", len(table), "images; run 'dermsynth split' to divide them into parts")
+        if real := table.filter(pl.col("origin") == "real").height:  # a pool is never split
+            yield Finding("note", "no split", real, "images; run 'dermsynth split' to divide them into parts")
         return
     for column in ("lesion_id", "patient_id"):
         both = _in_several(table.filter(pl.col(column).is_not_null()), column, "split")
