@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from tests.helpers import make_cohort, make_pool
 
 from dermsynth.audits.cohort import Finding, audit_cohort
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.cohorts.ingest import ingest
 from dermsynth.cohorts.sources import source_config
 from dermsynth.cohorts.split import SplitConfig, assign
+from tests.helpers import make_cohort, make_pool
 
 ROOMY = (140, 140, 160)
 

@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.helpers import CLASSES, make_cohort, saved_cohort
 
 from dermsynth.cohorts.cohort import IMAGES, TABLE, Cohort, writing_cohort
 from dermsynth.core.artefacts import CARD
 from dermsynth.core.errors import ArtefactError, InputError, LeakageError
+from tests.helpers import CLASSES, make_cohort, saved_cohort
 
 
 def masks_for(cohort: Cohort) -> np.ndarray:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cohorts.sources.layouts import ham_ids, ham_rows, image_bytes, make_ham, make_isic, make_tree
 
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.cohorts.ingest import ingest
 from dermsynth.cohorts.sources import SourceConfig, source_config
 from dermsynth.cohorts.split import SplitConfig, split
 from dermsynth.core.errors import ArtefactError, InputError
+from tests.cohorts.sources.layouts import ham_ids, ham_rows, image_bytes, make_ham, make_isic, make_tree
 
 
 def tree(root: Path, mel: int = 4, nv: int = 6) -> SourceConfig:

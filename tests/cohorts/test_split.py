@@ -12,12 +12,12 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.helpers import make_cohort, saved_cohort
 
 from dermsynth.cohorts.cohort import PARTS, SPLIT, SPLIT_CARD, Cohort
 from dermsynth.cohorts.split import SplitConfig, assign, split
 from dermsynth.core.config import parse
 from dermsynth.core.errors import ArtefactError, ConfigError, InputError, LeakageError
+from tests.helpers import make_cohort, saved_cohort
 
 CLASSES = ("mel", "nv")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.cohorts.sources.layouts import image_bytes
 
 from dermsynth.cohorts.sources.files import ImageFiles, decode, places_of_images, read_table
 from dermsynth.core.errors import InputError
+from tests.cohorts.sources.layouts import image_bytes
 
 PLAIN = "image_id,dx\na,nv\nb,mel\n"
 

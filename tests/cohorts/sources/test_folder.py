@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cohorts.sources.layouts import image_bytes, make_tree
 
 from dermsynth.cohorts.sources import make_source, source_config
 from dermsynth.cohorts.sources.base import Source
 from dermsynth.core.errors import InputError
+from tests.cohorts.sources.layouts import image_bytes, make_tree
 
 COUNTS = {"mel": 2, "nv": 3}
 

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
+from dermsynth.cohorts.ingest import ingest
+from dermsynth.cohorts.sources import make_source, source_config
+from dermsynth.cohorts.sources.base import Source
+from dermsynth.core.errors import InputError
 from tests.cohorts.sources.layouts import (
     HAM_HEADER,
     ham_ids,
@@ -15,11 +20,6 @@ from tests.cohorts.sources.layouts import (
     make_ham,
     write_images,
 )
-
-from dermsynth.cohorts.ingest import ingest
-from dermsynth.cohorts.sources import make_source, source_config
-from dermsynth.cohorts.sources.base import Source
-from dermsynth.core.errors import InputError
 
 TABLE, ZIP = "HAM10000_metadata.csv", "HAM10000_images.zip"
 IDS = ham_ids(ham_rows())
