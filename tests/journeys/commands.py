@@ -1,13 +1,19 @@
-"""Running `dermsynth` as a user does: another process, its exit code and what it prints."""
+"""Running `dermsynth` as a user does: its exit code and what it prints."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
-COMMAND = [sys.executable, "-c", "from dermsynth.cli import main; main()"]
+import torch
+
+from dermsynth.cli import main
 
 TRIAL = """
 name: smoke
@@ -26,31 +32,46 @@ endpoint: {smallest_difference: 0.05, resamples: 200}
 """
 
 
-def dermsynth(*arguments: str | Path, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, check its exit code and return what it printed."""
-    result = subprocess.run(
-        [*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, env=environment(), check=False
-    )
-    assert result.returncode == code, f"exit code {result.returncode}\n{result.stdout}\n{result.stderr}"
-    return result
+@dataclass(frozen=True)
+class Printed:
+    """What a command printed."""
+
+    stdout: str
+    stderr: str
+
+
+def dermsynth(*arguments: str | Path, cwd: Path, code: int = 0) -> Printed:
+    """Run a command in this process (torch is imported once), check its exit code and return what it printed."""
+    out, error = io.StringIO(), io.StringIO()
+    threads = torch.get_num_threads()
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(error),
+        mock.patch.object(sys, "argv", ["dermsynth", *map(str, arguments)]),
+    ):
+        try:
+            main()
+            found = 0
+        except SystemExit as end:
+            found = end.code or 0
+        finally:
+            torch.set_num_threads(threads)
+    assert found == code, f"exit code {found}\n{out.getvalue()}\n{error.getvalue()}"
+    return Printed(out.getvalue(), error.getvalue())
 
 
 def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
-    """Start a command and return its process."""
+    """Start a command as a process of its own and return it."""
     return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
+        [sys.executable, "-c", "from dermsynth.cli import main; main()", *map(str, arguments)],
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
     )
-
-
-def environment() -> dict[str, str]:
-    """Return the environment with one thread per process, since tests run side by side."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def one_line(error: str) -> str:

@@ -35,6 +35,14 @@ def test_the_fit_predicts_every_image_of_val_and_test(work: Path) -> None:
     assert cohort.height == 90
 
 
+def test_fill_to_draws_what_the_train_part_lacks(work: Path) -> None:
+    dermsynth("sample", "run", "--fill-to", "20", "--out", "filled", cwd=work)
+    split = pl.read_parquet(work / "cohort" / "split.parquet").filter(pl.col("split") == "train")
+    train = pl.read_parquet(work / "cohort" / "cohort.parquet").join(split, on="image_id")
+    lacking = sum(max(0, 20 - train.filter(pl.col("label") == name).height) for name in ("mel", "nv"))
+    assert pl.read_parquet(work / "filled" / "cohort.parquet").height == lacking > 0
+
+
 def test_an_output_that_exists_is_refused_before_any_work(work: Path) -> None:
     for arguments in (
         ["ingest", "phantom", "--out", "cohort"],
@@ -58,6 +66,7 @@ def test_an_output_that_exists_is_refused_before_any_work(work: Path) -> None:
         (["sample", "cohort", "--per-class", "mel=1", "--out", "x"], "cohort: is a cohort, expected a run"),
         (["sample", "run", "--per-class", "mle=1", "--out", "x"], "unknown class 'mle'; did you mean 'mel'?"),
         (["sample", "run", "--per-class", "mel", "--out", "x"], "'mel' should be CLASS=NUMBER"),
+        (["sample", "run", "--out", "x"], "either --per-class mel=500,df=500 or --fill-to 500"),
         (["fit", "small-cnn", "cohort", "--arm", "hybird", "--out", "x"], "did you mean 'hybrid'?"),
         (["fit", "small-cnn", "cohort", "--arm", "hybrid", "--out", "x"], "arm 'hybrid' needs a pool"),
         (["fit", "smal-cnn", "cohort", "--out", "x"], "did you mean 'small-cnn'?"),

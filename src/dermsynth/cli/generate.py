@@ -44,20 +44,31 @@ def train(
 @command(app, "sample")
 def sample(
     run: Annotated[Path, typer.Argument(help="A run that 'dermsynth train' finished.")],
-    per_class: Annotated[str, typer.Option(help="Images per class: mel=500,df=500.", show_default=False)],
     out: Out,
+    per_class: Annotated[str | None, typer.Option(help="Images per class: mel=500,df=500.")] = None,
+    fill_to: Annotated[
+        int | None, typer.Option(min=1, help="What each class of the train part lacks to reach this many.")
+    ] = None,
     seed: Seed = 0,
     force: Force = False,
     threads: Threads = CORES,
 ) -> None:
-    """Draw a pool of synthetic images from a trained generator."""
+    """Draw a pool of synthetic images from a trained generator, by --per-class or by --fill-to."""
     from dermsynth.cli.progress import bar
+    from dermsynth.core.artefacts import read_card
+    from dermsynth.core.errors import ConfigError
     from dermsynth.pools.sample import sample as draw
     from dermsynth.training.device import set_threads
 
+    if (per_class is None) == (fill_to is None):
+        raise ConfigError("say how many images: either --per-class mel=500,df=500 or --fill-to 500")
+    if per_class is not None:
+        counts = parse_counts(per_class, "--per-class")
+    else:
+        counts = {name: max(0, (fill_to or 0) - have) for name, have in read_card(run, "run")["train_counts"].items()}
     set_threads(threads)
     with bar(f"images from {run}") as progress:
-        pool = draw(run, parse_counts(per_class, "--per-class"), out, seed=seed, force=force, progress=progress)
+        pool = draw(run, counts, out, seed=seed, force=force, progress=progress)
     typer.echo(f"{out}: {len(pool):,} synthetic images, {_table(pool.counts())}")
 
 
