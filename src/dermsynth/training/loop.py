@@ -204,7 +204,7 @@ class _Run:
         for name, network in self.algorithm.networks.items():
             tensors |= checkpoint.network_state(name, network)
         checkpoint.save(self.folder / NETWORKS, tensors, {"digest": self.digest})
-        self.part.table.select("image_id", "lesion_id").write_parquet(self.folder / SEEN)
+        artefacts.write_parquet(self.folder / SEEN, self.part.table.select("image_id", "lesion_id"))
         for name in (CHECKPOINT, "settings.json"):
             (self.folder / name).unlink(missing_ok=True)
         card = {
