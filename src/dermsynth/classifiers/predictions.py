@@ -5,7 +5,6 @@ One parquet file per fit: `image_id, lesion_id, split, label, p_<class>…`, the
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 from polars.exceptions import PolarsError
 
-from dermsynth.core.artefacts import explained_disk_errors, write_atomically
+from dermsynth.core.artefacts import write_parquet
 from dermsynth.core.errors import InputError
 
 FILE = "predictions.parquet"
@@ -129,10 +128,7 @@ def write_predictions(path: Path, splits: Mapping[str, Predictions]) -> None:
     doubled = table.filter(pl.col("image_id").is_duplicated())
     if len(doubled):
         raise InputError(f"{path}: image {doubled['image_id'][0]} is in two splits; split the cohort again")
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    with explained_disk_errors(path):
-        write_atomically(path, buffer.getvalue())
+    write_parquet(path, table)
 
 
 def read_predictions(path: Path, split: str = "test") -> Predictions:
