@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermsynth.classifiers import predictions as module
 from dermsynth.classifiers.predictions import FILE, Predictions, read_predictions, write_predictions
 from dermsynth.core.errors import ArtefactError, InputError
 
@@ -174,10 +173,10 @@ def test_splits_that_do_not_belong_together_are_refused(
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, data: bytes) -> None:
+    def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module, "write_atomically", full)
+    monkeypatch.setattr("dermsynth.core.artefacts.os.fsync", full)
     with pytest.raises(ArtefactError, match="the disk is full"):
         write_predictions(tmp_path / FILE, {"test": some()})
     assert not list(tmp_path.iterdir())
