@@ -16,6 +16,7 @@ from dermsynth.core.artefacts import (
     check_free,
     creating,
     explained_disk_errors,
+    finish,
     identity,
     read_card,
     write_json,
@@ -156,3 +157,23 @@ def test_files_that_belong_together_change_together_or_not_at_all(tmp_path: Path
         write_together({first: b"new", second: b"new"})
     assert first.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["split.json"]
+
+
+def test_what_only_work_in_progress_needs_is_not_in_the_artefact(tmp_path: Path) -> None:
+    draft = tmp_path / "thing.partial"
+    draft.mkdir()
+    for name in ("data.txt", "checkpoint", ".data.txt.tmp-99"):
+        (draft / name).touch()
+    finish(draft, tmp_path / "thing", "thing", {}, leave_out=("checkpoint", "absent"))
+    assert list(read_card(tmp_path / "thing", "thing")["files"]) == ["data.txt"]
+    assert not (tmp_path / "thing" / "checkpoint").exists()
+
+
+def test_what_is_left_out_is_kept_until_the_artefact_is_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checkpoint").touch()
+    monkeypatch.setattr(Path, "rename", lambda path, to: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        finish(tmp_path, tmp_path / "thing", "thing", {}, leave_out=("checkpoint",))
+    assert (tmp_path / "checkpoint").exists()

@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -76,12 +76,18 @@ def check_free(out: Path, *, force: bool) -> Path:
     return out
 
 
-def finish(draft: Path, out: Path, kind: str, facts: Mapping[str, Any]) -> None:
-    """Write the card of the complete folder `draft` and rename it to `out`, replacing what was there."""
+def finish(draft: Path, out: Path, kind: str, facts: Mapping[str, Any], *, leave_out: Iterable[str] = ()) -> None:
+    """Write the card of the complete folder `draft` and rename it to `out`, replacing what was there.
+
+    The card lists no hidden files and none of `leave_out`: files that only work in progress needs. They are deleted
+    after the rename, so that a process killed before it finds them again.
+    """
+    no_part = {CARD, *leave_out}
+    paths = {path.relative_to(draft).as_posix(): path for path in sorted(draft.rglob("*")) if path.is_file()}
     files = {
-        path.relative_to(draft).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        for path in sorted(draft.rglob("*"))
-        if path.is_file() and path.name != CARD
+        name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for name, path in paths.items()
+        if name not in no_part and not path.name.startswith(".")
     }
     card = {
         "kind": kind,
@@ -102,6 +108,8 @@ def finish(draft: Path, out: Path, kind: str, facts: Mapping[str, Any]) -> None:
     else:
         draft.rename(out)
     _sync(out.parent)
+    for name in no_part - {CARD}:
+        (out / name).unlink(missing_ok=True)
 
 
 def read_card(path: Path, kind: str) -> dict[str, Any]:
