@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 .PHONY: demo test check clean
 
 demo: $(INSTALLED)
-	$(BIN)/dermsynth demo --out demo --force
+	$(BIN)/dermsynth demo --out demo
 
 test: $(INSTALLED)
 	$(BIN)/pytest -n 2 --dist loadgroup

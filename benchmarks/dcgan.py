@@ -29,6 +29,7 @@ from dermsynth.training import loop
 from dermsynth.training.device import describe, set_threads
 from dermsynth.training.loop import TrainConfig, _Run
 from dermsynth.training.samples import write_grid
+from dermsynth.training.stop import StopRequests
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 
@@ -105,8 +106,9 @@ def outside_shares(run: _Run, settings: dict[str, Any]) -> tuple[float, float, f
         optimiser.step = watch.around(optimiser.step)  # type: ignore[method-assign]
     run.fabric.backward = watch.around(run.fabric.backward)  # type: ignore[method-assign]
     setattr(loop, "write_grid", grids.around(write_grid))  # noqa: B010 - mypy knows the name as imported only
+    run.folder.mkdir()
     run.prepare(settings, force=True)
-    whole = timed(lambda: run.run(lambda done, total: None)) - grids.seconds
+    whole = timed(lambda: run.run(lambda done, total: None, StopRequests())) - grids.seconds
     default = TrainConfig()
     default_s = whole / (run.step * run.batch_size) * default.budget_kimg * 1000
     return (

@@ -60,5 +60,5 @@ def make_pool(
     known = cohort.part("train").table if seen is None else seen
     with writing_cohort(folder, cohort.classes) as writer:
         writer.append(table, images)
-        known.select("image_id", "lesion_id").write_parquet(writer.folder / "seen.parquet")
+        known.select("image_id", "lesion_id", "patient_id", "sha256").write_parquet(writer.folder / "seen.parquet")
     return Cohort.open(folder)

@@ -8,6 +8,7 @@ import torch
 from dermsynth.algorithms import algorithm_class
 from dermsynth.algorithms.base import Batch
 from dermsynth.algorithms.dcgan import Dcgan, DcganConfig
+from dermsynth.core.config import parse
 from dermsynth.core.errors import ConfigError, InputError
 
 
@@ -52,8 +53,8 @@ def test_a_size_the_network_cannot_make_is_refused(size_px: int) -> None:
 
 
 def test_an_even_kernel_is_refused() -> None:
-    with pytest.raises(InputError, match="kernel_px is 4; choose an odd number"):
-        Dcgan(DcganConfig(width=2, kernel_px=4), 16, 1)
+    with pytest.raises(ConfigError, match="'kernel_px' is 4: choose an odd number"):
+        parse(DcganConfig, {"kernel_px": 4}, "settings")
 
 
 def test_the_label_changes_the_image_and_the_score() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,29 @@ def test_other_operating_system_errors_pass_unchanged(tmp_path: Path) -> None:
         raise PermissionError(errno.EACCES, "no")
 
 
+def a_file_above(folder: Path) -> Path:
+    (folder / "file").touch()
+    return folder / "file" / "x"
+
+
+def too_long_a_name(folder: Path) -> Path:
+    return folder / ("x" * 300)
+
+
+@pytest.mark.parametrize("place", [a_file_above, too_long_a_name, lambda folder: Path("/proc/x")])
+def test_a_place_where_nothing_can_be_made_is_named_in_one_line(tmp_path: Path, place: Callable[[Path], Path]) -> None:
+    out = place(tmp_path)
+    with pytest.raises(ArtefactError) as error:
+        made(out)
+    assert str(error.value).startswith(f"{out}: cannot be written there (")
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_read_elsewhere_is_not_taken_for_the_output(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), creating(tmp_path / "thing", "thing"):
+        (tmp_path / "photo.jpg").read_bytes()
+
+
 def test_a_json_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
     write_json(path, {"a": 1})
@@ -145,15 +169,17 @@ with creating(Path(sys.argv[1]), "thing") as draft:
     os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "thing")], check=False)
-    assert not (tmp_path / "thing").exists()
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".thing.tmp-")
     made(tmp_path / "thing")
     read_card(tmp_path / "thing", "thing")
+    assert [path.name for path in tmp_path.iterdir()] == ["thing"]
 
 
 def test_files_that_belong_together_change_together_or_not_at_all(tmp_path: Path) -> None:
     first, second = tmp_path / "split.json", tmp_path / "gone" / "split.parquet"
     first.write_text("old")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ArtefactError, match=r"split\.parquet: cannot be written there"):
         write_together({first: b"new", second: b"new"})
     assert first.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["split.json"]

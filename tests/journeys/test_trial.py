@@ -73,3 +73,42 @@ def test_a_folder_that_is_no_trial_is_left_alone(work: Path) -> None:
     error = one_line(dermsynth("trial", "run", "trial.yaml", "--out", "mine", "--force", cwd=work, code=2).stderr)
     assert "is no trial; choose another --out" in error
     assert (work / "mine" / "thesis.txt").exists()
+
+
+def test_force_deletes_the_trial_and_nothing_beside_it(work: Path) -> None:
+    trial = work / "forced"
+    short = TRIAL.replace("repeats: 2", "repeats: 1").replace(", hybrid, placebo, oracle]", "]\ntreatment: classical")
+    (work / "short.yaml").write_text(short)
+    dermsynth("trial", "run", "short.yaml", "--out", "forced", "--threads", "1", cwd=work)
+    (trial / "notes.txt").write_text("mine")
+    before = (trial / "verdict.json").read_bytes()
+    dermsynth("trial", "run", "short.yaml", "--out", "forced", "--threads", "1", "--force", cwd=work)
+    assert (trial / "notes.txt").exists()
+    assert (trial / "verdict.json").read_bytes() == before
+
+
+def test_a_source_that_is_not_there_leaves_a_trial_untouched(work: Path) -> None:
+    wrong = TRIAL.replace("{kind: phantom, counts: {bkl: 30, mel: 40, nv: 60}}", "{kind: folder, root: nowhere}")
+    (work / "wrong.yaml").write_text(wrong.replace(", oracle]", "]"))
+    before = (work / "trial" / "verdict.json").read_bytes()
+    arguments = ["trial", "run", "wrong.yaml", "--out", "trial", "--force"]
+    assert "nowhere: no such folder" in one_line(dermsynth(*arguments, cwd=work, code=2).stderr)
+    assert (work / "trial" / "verdict.json").read_bytes() == before
+
+
+def test_a_fill_to_that_enlarges_nothing_is_refused_before_training(work: Path) -> None:
+    (work / "small.yaml").write_text(TRIAL.replace("fill_to: 30", "fill_to: 3"))
+    error = one_line(
+        dermsynth("trial", "run", "small.yaml", "--out", "small", "--threads", "1", cwd=work, code=2).stderr
+    )
+    assert "fill_to is 3, but the smallest class has" in error
+    assert not list((work / "small" / "jobs").glob("run-*"))
+
+
+def test_another_seed_draws_other_lesions(work: Path) -> None:
+    from dermsynth.trials.protocol import load_protocol
+    from dermsynth.trials.work import plan
+
+    protocol = load_protocol(work / "trial.yaml")
+    cohorts = [plan(protocol.changed(seed=seed))[0][0] for seed in (0, 1)]
+    assert [job.config["source"]["seed"] for job in cohorts] == [0, 1]

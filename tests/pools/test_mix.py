@@ -34,9 +34,31 @@ def test_a_generator_that_saw_a_held_out_lesion_is_refused(tmp_path: Path, part:
 def test_another_photo_of_a_held_out_lesion_is_a_leak_too(tmp_path: Path) -> None:
     cohort = make_cohort()
     lesion = cohort.part("test").table["lesion_id"][0]
-    seen = pl.DataFrame({"image_id": ["another photo"], "lesion_id": [lesion]})
+    seen = seen_of("another photo", lesion, None, "other bytes")
     with pytest.raises(LeakageError, match=lesion):
         mix(cohort, make_pool(tmp_path / "pool", cohort, {"mel": 1}, seen=seen))
+
+
+def test_the_same_file_under_another_name_is_a_leak_too(tmp_path: Path) -> None:
+    cohort = make_cohort()
+    sha256 = cohort.part("val").table["sha256"][0]
+    seen = seen_of("renamed", "renamed lesion", None, sha256)
+    with pytest.raises(LeakageError, match=f"saw sha256 '{sha256}'"):
+        mix(cohort, make_pool(tmp_path / "pool", cohort, {"mel": 1}, seen=seen))
+
+
+def test_another_lesion_of_a_held_out_patient_is_a_leak_too(tmp_path: Path) -> None:
+    whole = make_cohort()
+    cohort = replace(whole, table=whole.table.with_columns(patient_id="patient of " + pl.col("lesion_id")))
+    patient = cohort.part("test").table["patient_id"][0]
+    seen = seen_of("elsewhere", "another lesion", patient, "other bytes")
+    with pytest.raises(LeakageError, match=f"saw patient_id '{patient}'"):
+        mix(cohort, make_pool(tmp_path / "pool", cohort, {"mel": 1}, seen=seen))
+
+
+def seen_of(image_id: str, lesion_id: str, patient_id: str | None, sha256: str) -> pl.DataFrame:
+    values = {"image_id": image_id, "lesion_id": lesion_id, "patient_id": patient_id, "sha256": sha256}
+    return pl.DataFrame([values], schema=dict.fromkeys(values, pl.String))
 
 
 def test_a_pool_that_cannot_say_what_was_seen_is_refused(tmp_path: Path) -> None:

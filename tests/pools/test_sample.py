@@ -36,7 +36,7 @@ def test_every_image_says_where_it_comes_from(run: Path, tmp_path: Path) -> None
     assert pool.table.select("algorithm", "generator_sha256", "seed", "draw").rows() == [
         ("dcgan", networks, 4, draw) for draw in range(3)
     ]
-    assert read_card(tmp_path / "pool", "cohort")["run"]["config"]["width"] == 2
+    assert read_card(tmp_path / "pool", "cohort")["run"]["config"]["settings"]["width"] == 2
 
 
 def test_an_image_can_be_drawn_again_alone(run: Path, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_equal_seeds_give_equal_pools_and_other_seeds_other_images(run: Path, tm
 
 def test_a_pool_keeps_what_its_generator_saw(run: Path, tmp_path: Path) -> None:
     sample(run, {"mel": 1}, tmp_path / "pool")
-    expected = make_cohort().part("train").table.select("image_id", "lesion_id")
+    expected = make_cohort().part("train").table.select("image_id", "lesion_id", "patient_id", "sha256")
     assert pl.read_parquet(tmp_path / "pool" / "seen.parquet").equals(expected)
 
 

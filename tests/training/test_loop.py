@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_a_run_leaves_networks_history_grids_and_a_card(tmp_path: Path) -> None:
     out = run(tmp_path / "run")
     card = read_card(out, "run")
     assert card["images_seen"] == 400
-    assert card["config"]["width"] == 2
+    assert card["config"]["settings"]["width"] == 2
     lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert lines[-1]["images_seen"] == 400
     assert {"loss_discriminator", "loss_generator", "real_probability", "fake_probability"} <= lines[0].keys()
@@ -88,7 +89,9 @@ def test_a_run_that_broke_off_continues_bit_for_bit(tmp_path: Path, images: int)
     reference = networks(run(tmp_path / "often", config=often))
     with pytest.raises(_StopError):
         run(tmp_path / "run", config=often, progress=stop_at(images))
-    continued = run(tmp_path / "run", config=often)
+    told: list[int] = []
+    continued = run(tmp_path / "run", config=often, progress=lambda done, total: told.append(done))
+    assert told[0] > images - SMALL.batch_size, "it started from nothing"
     assert same(networks(continued), reference)
     assert same(reference, whole)
     seen = [json.loads(line)["images_seen"] for line in (continued / "history.jsonl").read_text().splitlines()]
@@ -101,7 +104,9 @@ def test_history_and_grids_written_after_the_last_checkpoint_are_made_again_once
     never = SHORT.changed(checkpoint_every_s=1e9)
     with pytest.raises(_StopError):
         run(tmp_path / "run", config=never, progress=stop_at(300))
+    assert len(list((tmp_path / "run.partial" / "samples").iterdir())) == 1
     continued = run(tmp_path / "run", config=never)
+    assert sorted(path.name for path in (continued / "samples").iterdir()) == ["000000200.png", "000000400.png"]
 
     def means(folder: Path) -> list[dict[str, float]]:
         lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
@@ -113,7 +118,7 @@ def test_history_and_grids_written_after_the_last_checkpoint_are_made_again_once
 def test_a_partial_run_with_other_settings_is_refused_with_the_differences(tmp_path: Path) -> None:
     with pytest.raises(_StopError):
         run(tmp_path / "run", progress=stop_at(100))
-    with pytest.raises(ArtefactError, match=r"other settings \(width 2 → 4\)"):
+    with pytest.raises(ArtefactError, match=r"other settings \(settings\.width 2 → 4\)"):
         run(tmp_path / "run", DcganConfig(width=4, batch_size=8))
     assert read_card(run(tmp_path / "run", DcganConfig(width=4, batch_size=8), force=True), "run")
 
@@ -202,3 +207,62 @@ def test_a_run_on_a_saved_cohort_records_its_identity(tmp_path: Path) -> None:
     cohort = saved_cohort(tmp_path / "cohort")
     out = train(cohort, Dcgan, SMALL, SHORT, tmp_path / "run")
     assert read_card(out, "run")["config"]["cohort"] == cohort.identity
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path: Path) -> None:
+    with pytest.raises(_StopError):
+        run(tmp_path / "run", config=SHORT.changed(checkpoint_every_s=0), progress=stop_at(300))
+    partial = tmp_path / "run.partial"
+    for name in (".checkpoint.safetensors.tmp-99", "samples/.000000200.png.tmp-99"):
+        (partial / name).write_bytes(b"half")
+    out = run(tmp_path / "run", config=SHORT.changed(checkpoint_every_s=0))
+    assert not [path for path in out.rglob("*") if "tmp" in path.name]
+    assert not [name for name in read_card(out, "run")["files"] if "tmp" in name]
+
+
+def test_a_partial_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "run.partial").mkdir()
+    (tmp_path / "run.partial" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ArtefactError, match=r"holds 'thesis\.txt' but no run"):
+        run(tmp_path / "run", force=True)
+    assert (tmp_path / "run.partial" / "thesis.txt").exists()
+
+
+def test_two_processes_cannot_train_in_one_folder(tmp_path: Path) -> None:
+    from dermsynth.core.locks import alone_in
+
+    (tmp_path / "run.partial").mkdir()
+    with alone_in(tmp_path / "run.partial"), pytest.raises(ArtefactError, match="another process is at work here"):
+        run(tmp_path / "run")
+    assert run(tmp_path / "run").exists()
+
+
+def test_another_cohort_in_memory_does_not_continue_a_run(tmp_path: Path) -> None:
+    with pytest.raises(_StopError):
+        run(tmp_path / "run", progress=stop_at(100))
+    with pytest.raises(ArtefactError, match=r"other settings \(cohort"):
+        train(make_cohort(seed=1), Dcgan, SMALL, SHORT, tmp_path / "run")
+
+
+def test_a_run_killed_while_it_is_completed_is_completed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dermsynth.core import artefacts
+
+    reference = networks(run(tmp_path / "whole"))
+    often = SHORT.changed(checkpoint_every_s=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(artefacts, "finish", stop_at(0))
+        with pytest.raises((_StopError, TypeError)):
+            run(tmp_path / "run", config=often)
+    told: list[int] = []
+    finished = run(tmp_path / "run", config=often, progress=lambda done, total: told.append(done))
+    assert told == [], "it was trained already"
+    assert same(networks(finished), reference)
+
+
+def test_the_run_carries_the_licence_of_what_it_learnt_from(tmp_path: Path) -> None:
+    cohort = make_cohort().save(tmp_path / "cohort", facts={"licence": "CC BY-NC 4.0"})
+    cohort = replace(cohort, table=make_cohort().table)
+    out = train(cohort, Dcgan, SMALL, SHORT, tmp_path / "run")
+    assert read_card(out, "run")["licence"] == "CC BY-NC 4.0"

@@ -33,7 +33,10 @@ def load(tmp_path: Path, text: str) -> object:
         ("{width: 2, budget_kimg: 0.3,", "{seed: 3, budget_kimg: 0.3,", "set the trial's seed"),
         ("smallest_difference: 0.05", "smallest_difference: 5", "'endpoint.smallest_difference' is 5"),
         ("kind: phantom, counts: {bkl: 30, mel: 40, nv: 60}", "kind: folder, root: x", "arm 'oracle' needs new images"),
-        ("generator:\n", "generator:\n  replicas: 3\n", "3 replicas but only 2 repeats"),
+        ("generator:\n", "generator:\n  replicas: 3\n", "generator.replicas is 3; choose 2, one for each repeat, or 1"),
+        ("size_px: 32", "size_px: 48", "16, 32, 64, 128, … px, not 48"),
+        ("{kind: phantom,", "{kind: phantom, seed: 4,", "cohort.source.seed is 4; set the trial's seed"),
+        ("{width: 2, batch_size: 8}", "{kernel_px: 4}", "'kernel_px' is 4: choose an odd number"),
         ("generator:\n", "generator:\n  algorithm: dcgna\n", "unknown algorithm 'dcgna'; did you mean 'dcgan'"),
     ],
 )

@@ -18,7 +18,7 @@ import itertools
 from collections.abc import Mapping
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from dermsynth.algorithms import losses
@@ -36,6 +36,13 @@ class DcganConfig(AlgorithmConfig):
     kernel_px: int = Field(5, ge=3, description="side of every kernel; odd, so that stride 2 halves exactly")
     learning_rate: float = Field(2e-4, gt=0)
     beta1: float = Field(0.5, ge=0, lt=1)
+
+    @field_validator("kernel_px")
+    @classmethod
+    def _odd(cls, kernel_px: int) -> int:
+        if kernel_px % 2 == 0:
+            raise ValueError("choose an odd number such as 5")
+        return kernel_px
 
 
 class Dcgan(Algorithm):
@@ -57,8 +64,6 @@ class Dcgan(Algorithm):
 
     def build(self) -> Mapping[str, nn.Module]:
         """Return `generator` and `discriminator` with DCGAN's initial weights."""
-        if self.config.kernel_px % 2 == 0:
-            raise InputError(f"dcgan: kernel_px is {self.config.kernel_px}; choose an odd number such as 5")
         self.generator = Generator(self.config, self.size_px, self.classes)
         self.discriminator = Discriminator(self.config, self.size_px, self.classes)
         return {"generator": self.generator, "discriminator": self.discriminator}

@@ -210,16 +210,15 @@ class Cohort:
 
     @property
     def identity(self) -> str:
-        """Return the SHA-256 of the content of a saved cohort, or of a selection from one, including its split.
-
-        Raises:
-            InputError: the images never were in a folder.
-        """
-        if self.path is None:
-            raise InputError("a cohort in memory has no identity; save it first")
+        """Return the SHA-256 of the content of a cohort, or of a selection from one, including its split."""
         columns = [name for name in ("image_id", "label", "split") if name in self.table.columns]
         rows = self.table.select(columns).write_csv()
-        return hashlib.sha256(f"{artefacts.identity(self.card)}\n{rows}".encode()).hexdigest()
+        if self.path is not None:
+            return hashlib.sha256(f"{artefacts.identity(self.card)}\n{rows}".encode()).hexdigest()
+        pixels = hashlib.sha256(rows.encode())
+        for start in range(0, len(self), 256):
+            pixels.update(np.ascontiguousarray(self.images[start : start + 256]).data)
+        return pixels.hexdigest()
 
 
 @contextlib.contextmanager

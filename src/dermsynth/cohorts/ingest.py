@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from dermsynth.cohorts.cohort import Cohort, writing_cohort
 from dermsynth.cohorts.sources import SourceConfig, make_source
 from dermsynth.cohorts.sources.base import Photos
 from dermsynth.core import artefacts
+from dermsynth.core.cores import cores
 from dermsynth.core.errors import InputError
 
 
@@ -56,7 +56,7 @@ def ingest(
     }
     done = 0
     with writing_cohort(out, made.classes, force=force, facts=facts) as writer:
-        for photos in made.photos(size_px, threads or len(os.sched_getaffinity(0))):
+        for photos in made.photos(size_px, threads or cores()):
             writer.append(_completed(photos), photos.images, photos.masks)
             done += len(photos.images)
             progress(done, total)

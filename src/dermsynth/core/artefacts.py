@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermsynth import __version__
 from dermsynth.core.errors import ArtefactError
+from dermsynth.core.replacing import draft_of, replace_folder, sweep
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,10 +50,10 @@ def creating(out: Path, kind: str, *, force: bool = False) -> Iterator[Draft]:
         force: Replace an existing artefact. The old one stays until the new one is complete.
 
     Raises:
-        ArtefactError: `out` exists and `force` is false, or the disk is full.
+        ArtefactError: `out` exists and `force` is false, it cannot be written there, or the disk is full.
     """
     out = check_free(out, force=force)
-    temporary = out.with_name(f".{out.name}.tmp-{os.getpid()}")
+    temporary = draft_of(out)
     shutil.rmtree(temporary, ignore_errors=True)
     with explained_disk_errors(out):
         temporary.mkdir(parents=True)
@@ -65,10 +66,15 @@ def creating(out: Path, kind: str, *, force: bool = False) -> Iterator[Draft]:
 
 
 def check_free(out: Path, *, force: bool) -> Path:
-    """Return `out` as an absolute path, or raise ArtefactError if something is there and `force` is false."""
+    """Return `out` as an absolute path, or raise ArtefactError if something is there and `force` is false.
+
+    What killed processes left beside it is cleared away.
+    """
     out = Path(out).absolute()
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return out
+    with explained_disk_errors(out):
+        sweep(out)
+        if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+            return out
     if not force:
         raise ArtefactError(f"{out}: already exists; choose another --out, or --force to replace it")
     if not (out / CARD).exists():
@@ -100,13 +106,7 @@ def finish(draft: Path, out: Path, kind: str, facts: Mapping[str, Any], *, leave
     write_json(draft / CARD, card)
     for path in [draft / name for name in files] + [draft / CARD, draft]:
         _sync(path)
-    if out.exists():
-        old = out.with_name(f".{out.name}.old-{os.getpid()}")
-        out.rename(old)
-        draft.rename(out)
-        shutil.rmtree(old)
-    else:
-        draft.rename(out)
+    replace_folder(draft, out)
     _sync(out.parent)
     for name in no_part - {CARD}:
         (out / name).unlink(missing_ok=True)
@@ -159,16 +159,17 @@ def write_parquet(path: Path, table: pl.DataFrame) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, flush it to disk and rename it; ArtefactError if the disk is full."""
+    """Write a file under a temporary name, flush it to disk and rename it; ArtefactError if it cannot be written."""
     write_together({path: data})
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write files that belong together: none of them changes if the disk is too full for one (ArtefactError)."""
-    temporary = {path: path.with_name(f".{path.name}.tmp-{os.getpid()}") for path in files}
+    """Write files that belong together: none of them changes if one cannot be written (ArtefactError)."""
+    temporary = {path: draft_of(path) for path in files}
     try:
         for path, data in files.items():
             with explained_disk_errors(path), temporary[path].open("wb") as file:
+                sweep(path)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -193,7 +194,7 @@ def parquet_bytes(table: pl.DataFrame) -> bytes:
 
 @contextlib.contextmanager
 def explained_disk_errors(out: Path) -> Iterator[None]:
-    """Turn 'no space left', 'quota exceeded' and 'file too large' into one line that says what to do."""
+    """Turn a full disk, and a place where `out` cannot be written, into one line that says what to do."""
     try:
         yield
     except OSError as error:
@@ -202,7 +203,24 @@ def explained_disk_errors(out: Path) -> Iterator[None]:
                 f"{out}: the disk is full ({os.strerror(error.errno)}); nothing half-written was kept: "
                 "free some space and run the same command again"
             ) from error
+        if error.errno in _NO_PLACE and _is_about(error, Path(out).absolute()):
+            raise ArtefactError(
+                f"{out}: cannot be written there ({error.strerror}: {error.filename}); choose another place"
+            ) from error
         raise
+
+
+_NO_PLACE = (errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+
+
+def _is_about(error: OSError, out: Path) -> bool:
+    """Return whether an error names `out`, a draft of it or a folder above it, and not some file that is read."""
+    if not isinstance(error.filename, (str, os.PathLike)):
+        return False
+    path = Path(error.filename).absolute()
+    if out.is_relative_to(path):
+        return True
+    return path.is_relative_to(out.parent) and out.name in path.relative_to(out.parent).parts[0]
 
 
 def sha256_of(path: Path) -> str:

@@ -19,7 +19,7 @@ def mix(cohort: Cohort, pool: Cohort) -> Cohort:
         pool: Synthetic images, opened from the folder that `sample` made.
 
     Raises:
-        LeakageError: the pool's generator saw an image or a lesion of val or test, or cannot say what it saw; or val or
+        LeakageError: the pool's generator saw an image, a lesion or a patient of val or test, or cannot say; or val or
             test hold synthetic images.
         InputError: classes or sizes differ.
     """
@@ -40,7 +40,7 @@ def check_no_synthetic_outside_train(cohort: Cohort) -> None:
 
 
 def check_pool(cohort: Cohort, pool: Cohort) -> None:
-    """Raise LeakageError if what made the pool has seen any image or lesion of the cohort's val or test part."""
+    """Raise LeakageError if what made the pool saw an image, a lesion or a patient of the cohort's val or test part."""
     where = pool.path or "pool"
     real = pool.table.filter(pl.col("origin") != "synthetic")
     if real.height:
@@ -49,8 +49,9 @@ def check_pool(cohort: Cohort, pool: Cohort) -> None:
         raise LeakageError(f"{where}: does not say which lesions its generator saw (seen.parquet); sample it again")
     seen = pl.read_parquet(Path(pool.path) / "seen.parquet")
     held_out = cohort.table.filter(pl.col("split") != "train")
-    for column in ("lesion_id", "image_id"):
-        leaked = held_out.filter(pl.col(column).is_in(seen[column].implode()))
+    for column in ("lesion_id", "patient_id", "image_id", "sha256"):
+        known = seen[column].drop_nulls()
+        leaked = held_out.filter(pl.col(column).is_in(known.implode()))
         if leaked.height:
             first = leaked.row(0, named=True)
             raise LeakageError(

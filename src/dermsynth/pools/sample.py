@@ -46,7 +46,7 @@ def sample(
         progress: Called with images drawn and images in all.
 
     Returns:
-        The pool, opened from `out`. Its folder keeps `seen.parquet`, the images and lesions the generator learnt from.
+        The pool, opened from `out`. Its folder keeps `seen.parquet`, the images the generator learnt from.
 
     Raises:
         InputError: an unknown class or a count below zero, or nothing to draw.
@@ -58,7 +58,7 @@ def sample(
     networks_sha256 = card["files"]["networks.safetensors"]["sha256"]
     facts = {
         "config": {"counts": dict(counts), "seed": seed},
-        "run": {"identity": artefacts.identity(card), "config": card["config"], "images_seen": card["images_seen"]},
+        "run": {"networks_sha256": networks_sha256, "config": card["config"], "images_seen": card["images_seen"]},
         "licence": card.get("licence"),
     }
     total = sum(counts.values())
@@ -98,8 +98,7 @@ def load_generator(run: Path) -> tuple[Algorithm, nn.Module]:
 
     card = artefacts.read_card(run, "run")
     chosen = algorithm_class(card["config"]["algorithm"])
-    settings = chosen.Config(**{name: card["config"][name] for name in chosen.Config.model_fields})
-    algorithm = chosen(settings, card["size_px"], len(card["classes"]))
+    algorithm = chosen(chosen.Config(**card["config"]["settings"]), card["size_px"], len(card["classes"]))
     generator = algorithm.networks["generator"]
     path = run / "networks.safetensors"
     checkpoint.load_network("ema", generator, checkpoint.load(path)[0], path)

@@ -7,7 +7,6 @@ is in `OUT.partial`, bit for bit: every draw is a function of the step, so a che
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
 from dermsynth.core.config import Config, digest_of
 from dermsynth.core.errors import ArtefactError, DivergedError, InputError, InterruptedRunError
+from dermsynth.core.locks import alone_in
 from dermsynth.core.randomness import global_torch_seed, torch_generator
 from dermsynth.training import checkpoint
 from dermsynth.training.device import Precision, describe, make_fabric
@@ -34,7 +34,10 @@ from dermsynth.training.feed import Feed, by_class
 from dermsynth.training.samples import write_grid
 from dermsynth.training.stop import StopRequests
 
-CHECKPOINT, NETWORKS, HISTORY, SEEN = "checkpoint.safetensors", "networks.safetensors", "history.jsonl", "seen.parquet"
+CHECKPOINT, SETTINGS = "checkpoint.safetensors", "settings.json"  # of a partial run
+NETWORKS, HISTORY, SEEN = "networks.safetensors", "history.jsonl", "seen.parquet"
+IDENTIFIERS = ("image_id", "lesion_id", "patient_id", "sha256")
+"""What `seen.parquet` says of every image that the networks saw: enough to find it again in another cohort."""
 _TICKS = 200
 """Lines of history in a run: enough for a curve, few enough to cost nothing."""
 
@@ -80,24 +83,27 @@ def train(
 
     Raises:
         InputError: the cohort has no split, an empty class, or a size the networks cannot make.
-        ArtefactError: `out` exists, or its partial run has other settings.
+        ArtefactError: `out` exists, its partial run has other settings, or another process is at work there.
         DivergedError: a loss is no longer finite; the last good checkpoint stays in the partial folder.
         InterruptedRunError: the user stopped it; the state is saved.
     """
     out = artefacts.check_free(out, force=force)
     part = _checked(cohort, algorithm_class)
     folder = out.with_name(f"{out.name}.partial")
-    identity = {
+    run = _Run(part, algorithm_class, settings, config, folder)
+    chosen = {
         "algorithm": algorithm_class.name,
-        **settings.canonical(),
-        **config.canonical(),
-        "cohort": cohort.identity if cohort.path else "in memory",
+        "settings": settings.canonical(),
+        "training": config.canonical(),
+        "cohort": cohort.identity,
     }
     with artefacts.explained_disk_errors(out):
-        run = _Run(part, algorithm_class, settings, config, folder)
-        run.prepare(identity, force=force)
-        run.run(progress)
-        run.complete(out, {"config": identity, **(facts or {})})
+        folder.mkdir(parents=True, exist_ok=True)
+        # A request to stop that arrives while the run is completed waits for the moment that takes.
+        with alone_in(folder), StopRequests() as stop:
+            run.prepare(chosen, force=force)
+            run.run(progress, stop)
+            run.complete(out, {"config": chosen, "licence": cohort.card.get("licence"), **(facts or {})})
     return out
 
 
@@ -126,6 +132,11 @@ class _Run:
     ) -> None:
         self.part, self.config, self.folder = part, config, folder
         self.fabric = make_fabric(config.precision)
+        runs_on = describe(self.fabric)
+        # Equal bits need the same of all of these, so a run is continued where they are the same.
+        self.machine = ", ".join(
+            [*(f"{name} {value}" for name, value in runs_on.items()), f"torch {torch.__version__}"]
+        )
 
         # Networks, and one optimiser per phase.
         with global_torch_seed(config.seed, "init"):
@@ -151,11 +162,13 @@ class _Run:
         self.wall_s = 0.0
         self.logged: list[dict[str, Tensor]] = []
 
-    def prepare(self, identity: Mapping[str, Any], *, force: bool) -> None:
-        """Start the partial folder, or continue what is in it if it has the same settings."""
-        self.digest = digest_of(dict(identity))
-        settings = self.folder / "settings.json"
-        if self.folder.exists() and settings.exists():
+    def prepare(self, chosen: Mapping[str, Any], *, force: bool) -> None:
+        """Continue what is in the partial folder if it has the same settings; else start in it."""
+        identity = {**_flat(chosen), "machine": self.machine}
+        self.digest = digest_of(identity)
+        settings = self.folder / SETTINGS
+        left = [path for path in self.folder.iterdir() if not path.name.startswith(".")]
+        if settings.exists():
             known = json.loads(settings.read_text(encoding="utf-8"))
             if known == identity:
                 if (self.folder / CHECKPOINT).exists():
@@ -172,31 +185,35 @@ class _Run:
                     f"{self.folder}: holds an unfinished run with other settings ({differences}); "
                     "finish it with its own settings, or --force to start over"
                 )
-        shutil.rmtree(self.folder, ignore_errors=True)
-        (self.folder / "samples").mkdir(parents=True)
+        elif left:
+            raise ArtefactError(f"{self.folder}: holds '{left[0].name}' but no run; move it away or take another --out")
+        for path in (CHECKPOINT, HISTORY, NETWORKS, SEEN, SETTINGS):
+            (self.folder / path).unlink(missing_ok=True)
         artefacts.write_json(settings, identity)
+        self._forget_what_came_after()
 
-    def run(self, progress: Progress) -> None:
-        """Run steps until the budget is spent."""
-        started = saved = time.monotonic() - self.wall_s
-        with StopRequests() as stop:
-            while self.step < self.steps:
-                self._one_step()
-                seen = self.step * self.batch_size
-                self.wall_s = time.monotonic() - started
-                if self.step % self.tick == 0 or self.step == self.steps:
-                    self._log(seen)
-                    progress(seen, self.steps * self.batch_size)
-                if self.step in self.snapshots:
-                    write_grid(self._path_of_grid(seen), self.algorithm, self.average.network, self.config.seed)
-                if stop.requested or time.monotonic() - saved > self.config.checkpoint_every_s:
-                    self._save()
-                    saved = time.monotonic()
-                if stop.requested and self.step < self.steps:
-                    raise InterruptedRunError(
-                        f"stopped at {seen:,} of {self.steps * self.batch_size:,} images; the state is in "
-                        f"{self.folder}: run the same command again to continue"
-                    )
+    def run(self, progress: Progress, stop: StopRequests) -> None:
+        """Run steps until the budget is spent or somebody asks to stop."""
+        now = time.monotonic()
+        started, saved = now - self.wall_s, now
+        while self.step < self.steps:
+            self._one_step()
+            seen = self.step * self.batch_size
+            now = time.monotonic()
+            self.wall_s = now - started
+            if self.step % self.tick == 0 or self.step == self.steps:
+                self._log(seen)
+                progress(seen, self.steps * self.batch_size)
+            if self.step in self.snapshots:
+                write_grid(self._path_of_grid(seen), self.algorithm, self.average.network, self.config.seed)
+            if stop.requested or now - saved > self.config.checkpoint_every_s:
+                self._save()
+                saved = now
+            if stop.requested and self.step < self.steps:
+                raise InterruptedRunError(
+                    f"stopped at {seen:,} of {self.steps * self.batch_size:,} images; the state is in "
+                    f"{self.folder}: run the same command again to continue"
+                )
 
     def complete(self, out: Path, facts: Mapping[str, Any]) -> None:
         """Write what later stages read and rename the folder."""
@@ -204,9 +221,7 @@ class _Run:
         for name, network in self.algorithm.networks.items():
             tensors |= checkpoint.network_state(name, network)
         checkpoint.save(self.folder / NETWORKS, tensors, {"digest": self.digest})
-        artefacts.write_parquet(self.folder / SEEN, self.part.table.select("image_id", "lesion_id"))
-        for name in (CHECKPOINT, "settings.json"):
-            (self.folder / name).unlink(missing_ok=True)
+        artefacts.write_parquet(self.folder / SEEN, self.part.table.select(IDENTIFIERS))
         card = {
             **facts,
             "classes": list(self.part.classes),
@@ -219,7 +234,7 @@ class _Run:
             "wall_s": round(self.wall_s, 1),
             **describe(self.fabric),
         }
-        artefacts.finish(self.folder, out, "run", card)
+        artefacts.finish(self.folder, out, "run", card, leave_out=(CHECKPOINT, SETTINGS))
 
     def _one_step(self) -> None:
         images, labels = self.feed.batch(self.step)
@@ -242,13 +257,15 @@ class _Run:
 
     def _log(self, seen: int) -> None:
         """Append a line of means since the last one; here, and not in every step, numbers leave the device."""
-        first = seen - len(self.logged) * self.batch_size
+        first = self.step - len(self.logged)
         names = sorted({name for scalars in self.logged for name in scalars})
         line: dict[str, float | int] = {"images_seen": seen, "wall_s": round(self.wall_s, 2)}
         for name in names:
+            # A phase that runs in every fifth step has a loss in every fifth step.
+            steps = [first + number + 1 for number, scalars in enumerate(self.logged) if name in scalars]
             values = torch.stack([scalars[name].float() for scalars in self.logged if name in scalars]).cpu().numpy()
             if not np.isfinite(values).all():
-                at = first + (int(np.flatnonzero(~np.isfinite(values))[0]) + 1) * self.batch_size
+                at = steps[int(np.flatnonzero(~np.isfinite(values))[0])] * self.batch_size
                 raise DivergedError(self._advice(name, at))
             line[name] = float(values.mean())
         with (self.folder / HISTORY).open("a", encoding="utf-8") as file:
@@ -264,7 +281,7 @@ class _Run:
             good = "no checkpoint had been written before"
         return (
             f"{name} is not finite at {at:,} images; {good}. Lower the learning rate (--set learning_rate=…) "
-            "and train again with --force"
+            "and train into another --out"
         )
 
     def _save(self) -> None:
@@ -297,8 +314,11 @@ class _Run:
         ]
 
     def _forget_what_came_after(self) -> None:
-        """Drop history lines and grids that a killed process wrote after its last checkpoint."""
+        """Drop what a killed process wrote after its last checkpoint, and what it was writing when it died."""
         seen = self.step * self.batch_size
+        (self.folder / "samples").mkdir(exist_ok=True)
+        for unfinished in self.folder.rglob(".*"):
+            unfinished.unlink()
         history = self.folder / HISTORY
         if history.exists():
             lines = history.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -329,6 +349,14 @@ def _shares(part: Cohort) -> NDArray[np.float64]:
     return shares
 
 
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return {'training.seed': 0} of {'training': {'seed': 0}}."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found
+
+
 def read_seen(run: Path) -> pl.DataFrame:
-    """Return `image_id, lesion_id` of every real image that the networks of a run saw."""
+    """Return the identifiers of every real image that the networks of a run saw."""
     return pl.read_parquet(run / SEEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dermsynth.algorithms.base import Algorithm
+from dermsynth.core.artefacts import write_atomically
 from dermsynth.core.randomness import torch_generator
 from dermsynth.training.device import to_pixels
 
@@ -36,6 +38,6 @@ def write_grid(path: Path, algorithm: Algorithm, generator: nn.Module, seed: int
     size = algorithm.size_px
     rows = images.reshape(algorithm.classes, _COLUMNS, size, size, 3).transpose(0, 2, 1, 3, 4)
     sheet = Image.fromarray(np.ascontiguousarray(rows.reshape(algorithm.classes * size, _COLUMNS * size, 3)))
-    temporary = path.with_name(f".{path.name}")
-    sheet.save(temporary, format="PNG")
-    temporary.replace(path)
+    encoded = io.BytesIO()
+    sheet.save(encoded, format="PNG")
+    write_atomically(path, encoded.getvalue())

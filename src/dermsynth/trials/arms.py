@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.errors import InputError
 from dermsynth.core.randomness import numpy_generator
-from dermsynth.pools.mix import mix
+from dermsynth.pools.mix import check_pool, mix
 
 Rows = NDArray[np.int64]
 
@@ -118,6 +118,8 @@ def _all_of(cohort: Cohort) -> TrainingSet:
 def _filled(material: Material, extra: Cohort | None, arm: str) -> TrainingSet:
     if extra is None:
         raise InputError(f"arm '{arm}' needs a pool of images to add; give one")
+    if arm != "oracle":
+        check_pool(material.cohort, extra)  # before its size: drawing more would not help a pool that leaks
     wanted = missing(material.cohort, material.fill_to)
     labels = extra.labels
     rows = [np.flatnonzero(labels == label)[:lacking] for label, lacking in enumerate(wanted.values())]

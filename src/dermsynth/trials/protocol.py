@@ -12,14 +12,13 @@ from dermsynth.algorithms import algorithm_class
 from dermsynth.classifiers.fit import FitConfig
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.sources import SourceConfig
+from dermsynth.cohorts.sources.phantom import PhantomConfig
 from dermsynth.cohorts.split import SplitConfig
 from dermsynth.core.config import Config, load_yaml, nearest, parse
-from dermsynth.core.errors import ConfigError
+from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.training.loop import TrainConfig
 from dermsynth.trials.arms import ARMS
 from dermsynth.trials.verdict import Declared
-
-ORACLE_SOURCE = "phantom"
 
 
 class CohortChoice(Config):
@@ -81,18 +80,36 @@ class Protocol(Config):
                 raise ValueError(f"{role} is '{getattr(self, role)}', which is not among the arms {list(self.arms)}")
         if self.treatment == self.control:
             raise ValueError(f"treatment and control are both '{self.control}'; compare two different arms")
-        if "oracle" in self.arms and self.cohort.source.kind != ORACLE_SOURCE:
+        if "oracle" in self.arms and not isinstance(self.cohort.source, PhantomConfig):
             raise ValueError(
                 f"arm 'oracle' needs new images from the true distribution, which only the phantom has; "
                 f"remove it for source '{self.cohort.source.kind}'"
             )
-        if self.generator.replicas > self.repeats:
-            raise ValueError(f"{self.generator.replicas} replicas but only {self.repeats} repeats would use them")
+        if self.generator.replicas not in (1, self.repeats):
+            # Repeats that share a generator are no independent repeats of it: the interval could not tell.
+            raise ValueError(
+                f"generator.replicas is {self.generator.replicas}; choose {self.repeats}, one for each repeat, or 1, "
+                "which leaves the generator's own variation out of the interval"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _generator_can_make_the_size(self) -> Self:
+        try:
+            algorithm_class(self.generator.algorithm).check_size(self.cohort.size_px)
+        except InputError as error:
+            raise ValueError(str(error)) from None
         return self
 
     @model_validator(mode="after")
     def _one_seed(self) -> Self:
-        for place, config in (("classifier", self.classifier), ("generator.training", self.generator.training)):
+        places: dict[str, FitConfig | TrainConfig | PhantomConfig] = {
+            "classifier": self.classifier,
+            "generator.training": self.generator.training,
+        }
+        if isinstance(self.cohort.source, PhantomConfig):
+            places["cohort.source"] = self.cohort.source
+        for place, config in places.items():
             if config.seed:
                 raise ValueError(f"{place}.seed is {config.seed}; set the trial's seed, from which all others follow")
         return self

@@ -14,9 +14,12 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from dermsynth import __version__
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
-from dermsynth.core.errors import ArtefactError, DermsynthError, InterruptedRunError
+from dermsynth.core.errors import ArtefactError, ConfigError, DermsynthError, InterruptedRunError
+from dermsynth.core.locks import alone_in
+from dermsynth.trials.arms import missing
 from dermsynth.trials.fidelity import measure_fidelity
 from dermsynth.trials.jobs import Watch, run_jobs
 from dermsynth.trials.protocol import Protocol
@@ -24,6 +27,7 @@ from dermsynth.trials.verdict import Endpoint, Verdict, judge
 from dermsynth.trials.work import plan
 
 PROTOCOL, INDEX, VERDICT, FIDELITY = "protocol.yaml", "index.json", "verdict.json", "fidelity.json"
+AUDIT, REPORT, JOBS = "audit.json", "report.html", "jobs"
 
 
 def run_trial(
@@ -43,35 +47,41 @@ def run_trial(
         threads: Worker processes of one thread each; all cores by default. Numbers do not depend on it, because every
             job runs on one thread: two jobs side by side finish sooner than one job on two threads.
         executor: Runs the jobs instead of local processes; its workers must see `out`.
-        force: Delete a trial with another protocol in `out`, or run this one again from nothing.
+        force: Run from nothing, deleting the trial in `out` (its files, not others beside them).
         watch: Called several times a second with every job and its state: waiting, running or done.
 
     Raises:
         ArtefactError: `out` holds something else, and `force` is false.
-        InterruptedRunError: Ctrl-C; the same call continues.
+        ConfigError: no class is smaller than `fill_to`.
+        InterruptedRunError: Ctrl-C while jobs run in local processes; the same call continues.
     """
     out = Path(out).absolute()
-    _prepare(protocol, out, force=force)
-    jobs, index = plan(protocol)
+    jobs, index = plan(protocol)  # opens the source, so a wrong path ends here, with nothing touched
+    _check_folder(protocol, out, force=force)
     with artefacts.explained_disk_errors(out):
-        artefacts.write_json(out / INDEX, index)
-        if executor is not None:
-            run_jobs(jobs, out / "jobs", executor, watch=watch)
-        else:
-            _run_locally(
-                lambda pool: run_jobs(jobs, out / "jobs", pool, watch=watch), threads or os.cpu_count() or 1, out
-            )
-        verdict = _judge(protocol, out, index)
-        artefacts.write_json(out / VERDICT, verdict.to_json())
-        if index["runs"]:
-            artefacts.write_json(out / FIDELITY, measure_fidelity(out, index, protocol.seed))
-        facts = {
-            "kind": "trial",
-            "protocol_sha256": protocol.digest(),
-            "versions": artefacts.versions(),
-            "files": {},
-        }
-        artefacts.write_json(out / artefacts.CARD, facts)
+        out.mkdir(parents=True, exist_ok=True)
+        with alone_in(out):
+            if force:
+                _clear(out)
+            artefacts.write_atomically(out / PROTOCOL, protocol.to_yaml().encode())
+            artefacts.write_json(out / INDEX, index)
+
+            def run(pool: Executor) -> None:
+                # The cohort first: what it lacks for the arms is known before hours are spent.
+                waiting = dict.fromkeys(jobs, "waiting")
+                run_jobs(jobs[:1], out / JOBS, pool, watch=lambda states: watch({**waiting, **states}))
+                _check_fill_to(protocol, open_cohort(out))
+                run_jobs(jobs, out / JOBS, pool, watch=watch)
+
+            if executor is not None:
+                run(executor)
+            else:
+                _run_locally(run, threads or len(os.sched_getaffinity(0)), out)
+            verdict = _judge(protocol, out, index)
+            artefacts.write_json(out / VERDICT, verdict.to_json())
+            if index["runs"]:
+                artefacts.write_json(out / FIDELITY, measure_fidelity(out, index, protocol.seed))
+            _write_card(out, protocol)
     return verdict
 
 
@@ -91,20 +101,43 @@ def open_cohort(out: Path) -> Cohort:
     return Cohort.open(out / json.loads((out / INDEX).read_text(encoding="utf-8"))["cohort"])
 
 
-def _prepare(protocol: Protocol, out: Path, *, force: bool) -> None:
+def _check_folder(protocol: Protocol, out: Path, *, force: bool) -> None:
+    """Raise ArtefactError unless `out` is free, or holds this trial, or `force` may replace the trial in it."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
     known = out / PROTOCOL
-    if out.exists() and any(out.iterdir()):
-        if not known.exists():
-            raise ArtefactError(f"{out}: already exists and is no trial; choose another --out")
-        if force:
-            shutil.rmtree(out)
-        elif known.read_text(encoding="utf-8") != protocol.to_yaml():
-            raise ArtefactError(
-                f"{out}: holds a trial with another protocol (see {known}); "
-                "choose another --out, or --force to replace it"
-            )
-    out.mkdir(parents=True, exist_ok=True)
-    artefacts.write_atomically(known, protocol.to_yaml().encode())
+    if not known.is_file() or not (out / INDEX).is_file():
+        raise ArtefactError(f"{out}: already exists and is no trial; choose another --out")
+    if not force and known.read_text(encoding="utf-8") != protocol.to_yaml():
+        raise ArtefactError(
+            f"{out}: holds a trial with another protocol (see {known}); choose another --out, or --force to replace it"
+        )
+
+
+def _clear(out: Path) -> None:
+    """Delete what a trial writes into its folder, and nothing else."""
+    shutil.rmtree(out / JOBS, ignore_errors=True)
+    for name in (artefacts.CARD, REPORT, AUDIT, FIDELITY, VERDICT, INDEX, PROTOCOL):
+        (out / name).unlink(missing_ok=True)
+
+
+def _check_fill_to(protocol: Protocol, cohort: Cohort) -> None:
+    if not sum(missing(cohort, protocol.fill_to).values()):
+        smallest = min(cohort.part("train").counts().values())
+        raise ConfigError(
+            f"fill_to is {protocol.fill_to}, but the smallest class has {smallest} training images already, so no arm "
+            "would be enlarged; choose a larger number"
+        )
+
+
+def _write_card(out: Path, protocol: Protocol) -> None:
+    """Complete the trial; its card vouches for what the verdict follows from, the fits have cards of their own."""
+    files = {
+        name: {"bytes": (out / name).stat().st_size, "sha256": artefacts.sha256_of(out / name)}
+        for name in (PROTOCOL, INDEX)
+    }
+    card = {"kind": "trial", "dermsynth": __version__, "protocol_sha256": protocol.digest()}
+    artefacts.write_json(out / artefacts.CARD, {**card, "versions": artefacts.versions(), "files": files})
 
 
 def _judge(protocol: Protocol, out: Path, index: Mapping[str, Any]) -> Verdict:

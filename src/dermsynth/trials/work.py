@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.cohorts.sources import make_source
+from dermsynth.cohorts.sources.phantom import PhantomConfig
 from dermsynth.trials.arms import ARMS, NEEDS_POOL, Material, missing
 from dermsynth.trials.jobs import Job
 from dermsynth.trials.protocol import Protocol
@@ -22,13 +23,16 @@ _ORACLE_LESIONS = 10_000_000
 def plan(protocol: Protocol) -> tuple[list[Job], dict[str, Any]]:
     """Return the jobs of a trial in the order in which they should start, and the index of their folders."""
     settings = protocol.cohort
-    source = settings.source.canonical()
+    chosen = settings.source
+    if isinstance(chosen, PhantomConfig):
+        chosen = chosen.changed(seed=protocol.seed)
+    source = chosen.canonical()
     cohort = Job(
         "cohort",
         make_cohort,
         {
             "source": source,
-            "fingerprint": make_source(settings.source).fingerprint(),
+            "fingerprint": make_source(chosen).fingerprint(),
             "size_px": settings.size_px,
             "split": settings.split.canonical(),
             "seed": protocol.seed,
@@ -126,7 +130,6 @@ def draw_pool(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) 
 def draw_oracle(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
     """Draw what the classes lack from the phantom: new lesions of the true distribution."""
     from dermsynth.cohorts.ingest import ingest
-    from dermsynth.cohorts.sources.phantom import PhantomConfig
 
     # A class that lacks nothing gets one image, which no arm takes: all cohorts of a trial have the same classes.
     counts = {name: max(1, count) for name, count in missing(Cohort.open(inputs["cohort"]), config["fill_to"]).items()}

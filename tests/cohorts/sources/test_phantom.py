@@ -86,8 +86,8 @@ def test_identifiers_name_lesion_and_photo() -> None:
     table = drawn(FEW).table
     assert table["image_id"].is_unique().all()
     number = table["lesion_id"].str.strip_prefix("PHL_")
-    assert (table["image_id"].str.slice(0, 10) == "PH_" + number).all()
-    assert table["image_id"].str.contains(r"^PH_\d{7}_[123]$").all()
+    assert (table["image_id"].str.slice(0, 12) == "PH_" + number).all()
+    assert table["image_id"].str.contains(r"^PH_0_\d{7}_[123]$").all()
 
 
 def test_a_lesion_has_one_class_and_one_patient_and_a_patient_one_age_sex_and_skin() -> None:

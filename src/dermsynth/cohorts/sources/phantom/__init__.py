@@ -118,10 +118,10 @@ def _chunks(config: PhantomConfig, size_px: int, chunk: int) -> Iterator[Photos]
             images[i], masks[i] = photograph(config.seed, lesion, photo, label, config.overlap, owner.skin, size_px)
             rows.append(
                 {
-                    "image_id": f"PH_{lesion:07d}_{photo + 1}",
+                    "image_id": f"PH_{config.seed}_{lesion:07d}_{photo + 1}",
                     "label": label,
-                    "lesion_id": f"PHL_{lesion:07d}",
-                    "patient_id": f"PHP_{owner.number:07d}",
+                    "lesion_id": f"PHL_{config.seed}_{lesion:07d}",
+                    "patient_id": f"PHP_{config.seed}_{owner.number:07d}",
                     "age": owner.age,
                     "sex": owner.sex,
                     "localization": census.localization_of(config.seed, lesion, label),

@@ -1,0 +1,29 @@
+"""One process at a time in a folder that grows."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dermsynth.core.errors import ArtefactError
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold `folder`, which exists, for this process; the system lets go of it when the process ends, however it ends.
+
+    Raises:
+        ArtefactError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ArtefactError(f"{folder}: another process is at work here; wait for it or stop it") from None
+        yield
+    finally:
+        os.close(descriptor)
