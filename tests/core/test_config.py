@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from dermsynth.core.config import Config, load_yaml, parse
+from dermsynth.core.config import Config, load_yaml, parse, read_yaml
 from dermsynth.core.errors import ConfigError
 
 
@@ -48,6 +48,8 @@ class Trial(Config):
         ({"cohort": {"source": {"kind": "zip"}}}, "'cohort.source.path' is missing"),
         ({"cohort": {"size_px": "big"}}, "'cohort.size_px' is 'big': Input should be a valid integer"),
         ({"arms": [{"width": 0}]}, "'arms.0.width' is 0: Input should be greater than or equal to 1"),
+        ({"cohort": {"size_px": {"a": [1, 2]}}}, "'cohort.size_px': Input should be a valid integer"),
+        ({"arms": [{"width": [1, 2]}]}, "'arms.0.width': Input should be a valid integer"),
         ({"xyz": 1}, "unknown key 'xyz'; known: arms, by_name, cohort, spare"),
     ],
 )
@@ -90,12 +92,20 @@ def test_a_yaml_file_is_read_as_a_configuration(tmp_path: Path) -> None:
     assert load_yaml(Trial, path).cohort.source == Drawn(width=7)
 
 
+def test_a_merged_mapping_may_be_overridden() -> None:
+    assert read_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n", "text")["b"] == {"x": 3, "y": 2}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"- a\n- b\n", "expected 'key: value' lines, found list"),
         (b"", "expected 'key: value' lines, found NoneType"),
-        (b"a: [1\n", "not valid YAML"),
+        (b"size: 1\na: [1\n", "trial.yaml: line 3: not valid YAML: "),
+        (b"a: 2025-13-01\n", "not valid YAML: month must be in 1..12"),
+        (b"seed: 1\nname: x\nseed: 2\n", "trial.yaml: line 3: not valid YAML: key 'seed' stands twice; keep one"),
+        (b"cohort:\n  size_px: 8\n  size_px: 9\n", "line 3: not valid YAML: key 'size_px' stands twice"),
+        (b"a: {b: 1, b: 1}\nc: 1\n", "line 1: not valid YAML: key 'b' stands twice"),
         (b"\xff\xfe\xff", "cannot be read as text"),
     ],
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
@@ -57,16 +57,42 @@ def parse(model: type[ConfigT], values: Mapping[str, Any], where: str) -> Config
 def load_yaml(model: type[ConfigT], path: Path) -> ConfigT:
     """Read a YAML file as `model`; raises ConfigError as `parse` does, also for a file that is no YAML mapping."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give the path of a YAML file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as text ({error})") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected 'key: value' lines, found {type(values).__name__}")
     return parse(model, values, str(path))
+
+
+def read_yaml(text: str, where: str) -> Any:
+    """Return the plain values of a YAML text; raises ConfigError that starts with `where`, also for a repeated key."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark and "\n" in text.strip() else ""
+        raise ConfigError(f"{where}: {line}not valid YAML: {_on_one_line(error.problem or str(error))}") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2025-13-01
+        raise ConfigError(f"{where}: not valid YAML: {_on_one_line(str(error))}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only; a key that stands twice in a mapping is an error, where PyYAML lets the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                name = self.construct_object(key)
+                if name in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"key '{name}' stands twice; keep one", problem_mark=key.start_mark
+                    )
+                seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -93,12 +119,18 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
             return f"'{'.'.join([*location, key])}' is missing{more}"
         tag = problem["ctx"]["tag"]
         return f"'{'.'.join([*location, key])}' is '{tag}': {nearest(tag, tags)}{more}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = _on_one_line(problem["msg"].removeprefix("Value error, "))
     if problem["type"] == "missing":
         return f"'{name}' is missing{more}"
     if not location:
         return f"{message}{more}"
-    return f"'{name}' is {problem['input']!r}: {message}{more}"
+    # A whole block of the file would bury the message.
+    found = f" is {problem['input']!r}" if isinstance(problem["input"], (str, int, float, NoneType)) else ""
+    return f"'{name}'{found}: {message}{more}"
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _resolved(model: type[BaseModel], path: tuple[int | str, ...]) -> tuple[list[str], set[type[BaseModel]]]:
