@@ -98,10 +98,8 @@ def test_a_source_that_is_not_there_leaves_a_trial_untouched(work: Path) -> None
 
 def test_a_fill_to_that_enlarges_nothing_is_refused_before_training(work: Path) -> None:
     (work / "small.yaml").write_text(TRIAL.replace("fill_to: 30", "fill_to: 3"))
-    error = one_line(
-        dermsynth("trial", "run", "small.yaml", "--out", "small", "--threads", "1", cwd=work, code=2).stderr
-    )
-    assert "fill_to is 3, but the smallest class has" in error
+    printed = dermsynth("trial", "run", "small.yaml", "--out", "small", "--threads", "1", cwd=work, code=2).stderr
+    assert "fill_to is 3, but the smallest class has" in printed.splitlines()[-1]
     assert not list((work / "small" / "jobs").glob("run-*"))
 
 
