@@ -46,6 +46,43 @@ def test_lesions_csv_joins_photos_of_one_lesion(tmp_path: Path) -> None:
     assert photos.table["lesion_id"].to_list() == ["L0", "L0", "L1", "L2", "L2"]
 
 
+def numbered(root: Path) -> Path:
+    """Return a tree in which every class counts its images from 1."""
+    for name in ("mel", "nv"):
+        (root / name).mkdir(parents=True)
+        for number in ("001", "002"):
+            (root / name / f"{number}.jpg").write_bytes(image_bytes())
+    (root / "nv" / "only_here.jpg").write_bytes(image_bytes())
+    return root
+
+
+NUMBERED = ["mel/001", "mel/002", "nv/001", "nv/002", "nv/only_here"]
+
+
+def test_where_classes_use_the_same_names_every_id_begins_with_the_class(tmp_path: Path) -> None:
+    source = source_of(numbered(tmp_path / "tree"))
+    assert source.check() == 5
+    (photos,) = source.photos(8, threads=1)
+    assert photos.table["image_id"].to_list() == NUMBERED
+    assert photos.table["label"].to_list() == ["mel", "mel", "nv", "nv", "nv"]
+
+
+def test_lesions_csv_uses_the_ids_that_begin_with_the_class(tmp_path: Path) -> None:
+    root = numbered(tmp_path / "tree")
+    write_lesions(root, [f"{image_id},L{number // 2}" for number, image_id in enumerate(NUMBERED)])
+    source = source_of(root)
+    source.check()
+    (photos,) = source.photos(8, threads=1)
+    assert photos.table["lesion_id"].to_list() == ["L0", "L0", "L1", "L1", "L2"]
+
+
+def test_ids_without_the_class_are_refused_where_they_say_too_little(tmp_path: Path) -> None:
+    root = numbered(tmp_path / "tree")
+    write_lesions(root, ["001,L0", "002,L1"])
+    with pytest.raises(InputError, match="line 2: image '001' is missing"):
+        source_of(root).check()
+
+
 def test_other_files_and_hidden_folders_do_not_matter(tmp_path: Path) -> None:
     root = make_tree(tmp_path / "tree", COUNTS)
     (root / "README.txt").touch()
@@ -64,6 +101,11 @@ def image_outside(root: Path) -> None:
 
 def same_name_twice(root: Path) -> None:
     (root / "nv" / "mel0.jpg").write_bytes(image_bytes())
+    (root / "nv" / "mel0.png").write_bytes(image_bytes())
+
+
+def same_name_in_a_class(root: Path) -> None:
+    (root / "nv" / "nv0.png").write_bytes(image_bytes())
 
 
 def one_lesion(root: Path) -> None:
@@ -75,7 +117,8 @@ def one_lesion(root: Path) -> None:
     [
         (empty_class, "tree: class 'df' has no image; a classifier cannot learn or be tested on it"),
         (image_outside, "lost.jpg: lies beside the class folders; move it into the folder of its class"),
-        (same_name_twice, "nv/mel0.jpg: another image is also named 'mel0' ("),
+        (same_name_twice, "nv/mel0.png: another image is also named 'nv/mel0' ("),
+        (same_name_in_a_class, "nv/nv0.png: another image is also named 'nv0' ("),
         (one_lesion, "tree: all images show one lesion ('L'), so nothing can be held out; check the lesion ids"),
         (lambda root: write_lesions(root, ALL_LESIONS[:-1]), "nv/nv2.jpg: has no row in "),
         (lambda root: write_lesions(root, [*ALL_LESIONS, "x,L9"]), "line 7: image 'x' is missing; fetch it or remove"),

@@ -28,16 +28,23 @@ _BATCH = 16  # images a thread decodes in a row: handing over thumbnails one by 
 
 
 class ImageFiles:
-    """The image files of some folders and zip files, by the name of the file without its ending."""
+    """The image files of some folders and zip files, by the name of the file without its ending.
 
-    def __init__(self, places: Sequence[Path]) -> None:
+    Args:
+        places: The folders and zip files.
+        by_place: Where a name stands in several places, put `PLACE/` before every name (by default that is an error).
+    """
+
+    def __init__(self, places: Sequence[Path], *, by_place: bool = False) -> None:
         self.places = list(places)
         self._zips = {place: _open_zip(place) for place in places if place.suffix == ".zip"}
         self._found: dict[str, tuple[Path, str]] = {}
-        for place in places:
-            for name in self._names(place):
-                if is_image(name):
-                    self._add(PurePosixPath(name).stem, place, name)
+        found = [(place, name) for place in places for name in self._names(place) if is_image(name)]
+        stems = {(place, PurePosixPath(name).stem) for place, name in found}
+        prefixed = by_place and len({stem for _, stem in stems}) < len(stems)
+        for place, name in found:
+            stem = PurePosixPath(name).stem
+            self._add(f"{place.name}/{stem}" if prefixed else stem, place, name)
 
     def _names(self, place: Path) -> list[str]:
         if place in self._zips:

@@ -26,6 +26,9 @@ class FolderConfig(Config):
 class FolderSource(FileSource):
     """Classes are the names of the folders, in alphabetical order; an image's id is its file name without ending.
 
+    Where a name stands in several class folders (nv/001.jpg and mel/001.jpg), the id of every image is CLASS/NAME
+    (`nv/001`), also in `lesions.csv`.
+
     Without `lesions.csv` every image counts as a lesion of its own: photos of one lesion may then end up on both sides
     of a split.
     """
@@ -52,7 +55,7 @@ class FolderSource(FileSource):
         loose = sorted(path for path in self.root.iterdir() if path.is_file() and is_image(path.name))
         if loose:
             raise InputError(f"{loose[0]}: lies beside the class folders; move it into the folder of its class")
-        return ImageFiles(self.folders)
+        return ImageFiles(self.folders, by_place=True)
 
     @cached_property
     def rows(self) -> pl.DataFrame:
