@@ -6,7 +6,6 @@ is in `OUT.partial`, bit for bit: every draw is a function of the step, so a che
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,18 +23,17 @@ from dermsynth.algorithms.base import Algorithm, AlgorithmConfig, Batch, Phase
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
 from dermsynth.core.config import Config, digest_of
-from dermsynth.core.errors import ArtefactError, DivergedError, InputError, InterruptedRunError
+from dermsynth.core.errors import DivergedError, InputError, InterruptedRunError
 from dermsynth.core.locks import alone_in
 from dermsynth.core.randomness import global_torch_seed, torch_generator
 from dermsynth.training import checkpoint
 from dermsynth.training.device import Precision, describe, make_fabric
 from dermsynth.training.ema import Average
 from dermsynth.training.feed import Feed, by_class
+from dermsynth.training.partial import CHECKPOINT, NETWORKS, SEEN, SETTINGS, PartialRun, flat
 from dermsynth.training.samples import write_grid
 from dermsynth.training.stop import StopRequests
 
-CHECKPOINT, SETTINGS = "checkpoint.safetensors", "settings.json"  # of a partial run
-NETWORKS, HISTORY, SEEN = "networks.safetensors", "history.jsonl", "seen.parquet"
 IDENTIFIERS = ("image_id", "lesion_id", "patient_id", "sha256")
 """What `seen.parquet` says of every image that the networks saw: enough to find it again in another cohort."""
 _TICKS = 200
@@ -131,6 +129,7 @@ class _Run:
         folder: Path,
     ) -> None:
         self.part, self.config, self.folder = part, config, folder
+        self.partial = PartialRun(folder)
         self.fabric = make_fabric(config.precision)
         runs_on = describe(self.fabric)
         # Equal bits need the same of all of these, so a run is continued where they are the same.
@@ -164,33 +163,11 @@ class _Run:
 
     def prepare(self, chosen: Mapping[str, Any], *, force: bool) -> None:
         """Continue what is in the partial folder if it has the same settings; else start in it."""
-        identity = {**_flat(chosen), "machine": self.machine}
+        identity = {**flat(chosen), "machine": self.machine}
         self.digest = digest_of(identity)
-        settings = self.folder / SETTINGS
-        left = [path for path in self.folder.iterdir() if not path.name.startswith(".")]
-        if settings.exists():
-            known = json.loads(settings.read_text(encoding="utf-8"))
-            if known == identity:
-                if (self.folder / CHECKPOINT).exists():
-                    self._restore()
-                self._forget_what_came_after()
-                return
-            if not force:
-                differences = ", ".join(
-                    f"{name} {known.get(name)} → {identity.get(name)}"
-                    for name in sorted({*known, *identity})
-                    if known.get(name) != identity.get(name)
-                )
-                raise ArtefactError(
-                    f"{self.folder}: holds an unfinished run with other settings ({differences}); "
-                    "finish it with its own settings, or --force to start over"
-                )
-        elif left:
-            raise ArtefactError(f"{self.folder}: holds '{left[0].name}' but no run; move it away or take another --out")
-        for path in (CHECKPOINT, HISTORY, NETWORKS, SEEN, SETTINGS):
-            (self.folder / path).unlink(missing_ok=True)
-        artefacts.write_json(settings, identity)
-        self._forget_what_came_after()
+        if self.partial.claim(identity, force=force):
+            self._restore()
+        self.partial.forget_after(self.step * self.batch_size)
 
     def run(self, progress: Progress, stop: StopRequests) -> None:
         """Run steps until the budget is spent or somebody asks to stop."""
@@ -205,7 +182,7 @@ class _Run:
                 self._log(seen)
                 progress(seen, self.steps * self.batch_size)
             if self.step in self.snapshots:
-                write_grid(self._path_of_grid(seen), self.algorithm, self.average.network, self.config.seed)
+                write_grid(self.partial.grid(seen), self.algorithm, self.average.network, self.config.seed)
             if stop.requested or now - saved > self.config.checkpoint_every_s:
                 self._save()
                 saved = now
@@ -268,12 +245,11 @@ class _Run:
                 at = steps[int(np.flatnonzero(~np.isfinite(values))[0])] * self.batch_size
                 raise DivergedError(self._advice(name, at))
             line[name] = float(values.mean())
-        with (self.folder / HISTORY).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        self.partial.append(line)
         self.logged.clear()
 
     def _advice(self, name: str, at: int) -> str:
-        kept = self.folder / CHECKPOINT
+        kept = self.partial.checkpoint
         if kept.exists():
             facts = checkpoint.load(kept)[1]
             good = f"the last good checkpoint, at {int(facts['step']) * self.batch_size:,} images, is {kept}"
@@ -296,10 +272,10 @@ class _Run:
         for number, scalars in enumerate(self.logged):
             tensors |= {f"logged.{number}.{name}": value for name, value in scalars.items()}
         facts = {"step": str(self.step), "wall_s": f"{self.wall_s:.2f}", "digest": self.digest}
-        checkpoint.save(self.folder / CHECKPOINT, tensors, facts)
+        checkpoint.save(self.partial.checkpoint, tensors, facts)
 
     def _restore(self) -> None:
-        path = self.folder / CHECKPOINT
+        path = self.partial.checkpoint
         tensors, facts = checkpoint.load(path)
         checkpoint.load_network("ema", self.average.network, tensors, path)
         for name, network in self.algorithm.networks.items():
@@ -312,25 +288,6 @@ class _Run:
             {key.split(".", 2)[2]: tensor for key, tensor in tensors.items() if key.startswith(f"logged.{number}.")}
             for number in sorted(waiting)
         ]
-
-    def _forget_what_came_after(self) -> None:
-        """Drop what a killed process wrote after its last checkpoint, and what it was writing when it died."""
-        seen = self.step * self.batch_size
-        (self.folder / "samples").mkdir(exist_ok=True)
-        for unfinished in self.folder.rglob(".*"):
-            unfinished.unlink()
-        history = self.folder / HISTORY
-        if history.exists():
-            lines = history.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]
-            kept = [line for line in whole if json.loads(line)["images_seen"] <= seen]
-            artefacts.write_atomically(history, "".join(kept).encode())
-        for grid in (self.folder / "samples").glob("*.png"):
-            if int(grid.stem) > seen:
-                grid.unlink()
-
-    def _path_of_grid(self, seen: int) -> Path:
-        return self.folder / "samples" / f"{seen:09d}.png"
 
 
 def _adam(phase: Phase, parameters: list[torch.nn.Parameter]) -> Optimizer:
@@ -347,14 +304,6 @@ def _shares(part: Cohort) -> NDArray[np.float64]:
     counts = np.array(list(part.counts().values()), dtype=np.float64)
     shares: NDArray[np.float64] = np.sqrt(counts) / np.sqrt(counts).sum()
     return shares
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return {'training.seed': 0} of {'training': {'seed': 0}}."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found
 
 
 def read_seen(run: Path) -> pl.DataFrame:
