@@ -68,7 +68,17 @@ def test_an_output_that_exists_is_refused_before_any_work(work: Path) -> None:
         (["sample", "run", "--per-class", "mel", "--out", "x"], "'mel' should be CLASS=NUMBER"),
         (["sample", "run", "--out", "x"], "either --per-class mel=500,df=500 or --fill-to 500"),
         (["fit", "small-cnn", "cohort", "--arm", "hybird", "--out", "x"], "did you mean 'hybrid'?"),
-        (["fit", "small-cnn", "cohort", "--arm", "hybrid", "--out", "x"], "arm 'hybrid' needs a pool"),
+        (["fit", "small-cnn", "cohort", "--arm", "hybrid", "--out", "x"], "'dermsynth sample' with --pool"),
+        (["fit", "small-cnn", "cohort", "--pool", "pool", "--out", "x"], "--pool pool: arm 'real' adds no pool"),
+        (["fit", "small-cnn", "cohort", "--set", "model=resnet", "--out", "x"], "use the argument MODEL"),
+        (["fit", "small-cnn", "cohort", "--set", "budget_kimg=1", "--out", "x"], "use --kimg"),
+        (["train", "dcgan", "cohort", "--set", "seed=1", "--out", "x"], "--set seed=1: use --seed"),
+        (["train", "dcgan", "cohort", "--set", "budget_kimg=1", "--out", "x"], "use --kimg"),
+        (["ingest", "phantom", "--set", "seed=1", "--out", "x"], "--set seed=1: use --seed"),
+        (["ingest", "phantom", "--root", "cohort", "--out", "x"], "reads no files; leave --root out"),
+        (["ingest", "folder", "--set", "root=cohort", "--out", "x"], "use --root"),
+        (["ingest", "folder", "--out", "x"], "give the folder of the raw files with --root"),
+        (["sample", "run", "--per-class", "mel=1,mel=2", "--out", "x"], "class 'mel' stands twice; keep one"),
         (["fit", "smal-cnn", "cohort", "--out", "x"], "did you mean 'small-cnn'?"),
         (["ingest", "fantom", "--out", "x"], "unknown source 'fantom'; did you mean 'phantom'?"),
         (["split", "cohort"], "cohort: is split already; --force to split it again"),
@@ -81,6 +91,29 @@ def test_a_mistake_is_one_line_with_what_to_do(work: Path, arguments: list[str],
     error = one_line(dermsynth(*arguments, cwd=work, code=2).stderr)
     assert message in error
     assert not (work / "x").exists()
+
+
+@pytest.mark.parametrize("out", ["afile/x", "/proc/x"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ingest", "phantom", "--size", "16", "--set", "counts={mel: 9, nv: 9}"],
+        ["train", "dcgan", "cohort", "--kimg", "0.2", "--set", "width=2"],
+        ["sample", "run", "--per-class", "mel=1"],
+        ["fit", "small-cnn", "cohort", "--set", "width=2"],
+        ["demo"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_place_where_nothing_can_be_made_is_one_line(work: Path, arguments: list[str], out: str) -> None:
+    (work / "afile").touch()
+    error = one_line(dermsynth(*arguments, "--out", out, cwd=work, code=2).stderr)
+    assert f"{out}: cannot be written there (" in error
+
+
+def test_fill_to_starts_at_one(work: Path) -> None:
+    error = dermsynth("fit", "small-cnn", "cohort", "--fill-to", "0", "--out", "x", cwd=work, code=2).stderr
+    assert "Invalid value for '--fill-to'" in error
 
 
 def test_a_size_that_the_network_cannot_make_is_refused(work: Path) -> None:

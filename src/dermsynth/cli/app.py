@@ -3,39 +3,60 @@
 from __future__ import annotations
 
 import functools
-import os
+import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
+from typer.core import TyperGroup
 
 from dermsynth import __version__
+from dermsynth.core.cores import cores
 from dermsynth.core.errors import DermsynthError, InterruptedRunError
 
 USAGE_ERROR, STOPPED = 2, 130
 
+
+class _InOrderOfUse(TyperGroup):
+    """The commands in the order in which a newcomer meets them."""
+
+    _order = ("demo", "doctor", "ingest", "split", "audit", "train", "sample", "fit", "trial")
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return sorted(self.commands, key=self._order.index)
+
+
 app = typer.Typer(
+    cls=_InOrderOfUse,
     help="Do synthetic dermoscopy images help my classifier? From images to a verdict with error bars.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-trial_app = typer.Typer(help="Run a whole trial from one YAML file, or report a finished one.", no_args_is_help=True)
+trial_app = typer.Typer(help="Run a whole trial from one YAML file, or judge it again.", no_args_is_help=True)
 app.add_typer(trial_app, name="trial")
 
 Out = Annotated[Path, typer.Option("--out", help="The folder to make.", show_default=False)]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Every draw follows from it.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Every draw follows from it.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is in --out.")]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads; all cores by default.")]
+ForceTrial = Annotated[bool, typer.Option("--force", help="Delete the trial in --out and start from nothing.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="CPU threads.", show_default="all cores")]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--threads", min=1, metavar="N", help="Worker processes of one thread each.", show_default="all cores"
+    ),
+]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting; may be given several times.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable. Keys: see docs/protocol.md."),
 ]
 
-CORES = os.cpu_count() or 1
+CORES = cores()
 P = ParamSpec("P")
 
 
@@ -60,10 +81,14 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[P, None]], Call
     return register
 
 
-def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
-    """Return {'key': value} of 'key=value' texts; values are read as YAML (numbers, true, lists, words)."""
-    import yaml
+def parse_settings(pairs: list[str] | None, instead: Mapping[str, str]) -> dict[str, Any]:
+    """Return {'key': value} of 'key=value' texts; values are read as YAML (numbers, true, lists, words).
 
+    Raises:
+        ConfigError: a text that is no KEY=VALUE, a key that is given twice, or one of `instead`: keys that have an
+            option or argument of their own, which the message names.
+    """
+    from dermsynth.core.config import read_yaml
     from dermsynth.core.errors import ConfigError
 
     found: dict[str, Any] = {}
@@ -71,10 +96,11 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set {pair}: expected KEY=VALUE, for example --set width=32")
-        try:
-            found[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {pair}: '{text}' is no value; write a number, a word or [a, list]") from None
+        if key in instead:
+            raise ConfigError(f"--set {pair}: use {instead[key]}")
+        if key in found:
+            raise ConfigError(f"--set {pair}: '{key}' is set twice; keep one")
+        found[key] = read_yaml(text, f"--set {pair}")
     return found
 
 
@@ -85,9 +111,12 @@ def parse_counts(text: str, option: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     for pair in text.split(","):
         name, _, number = pair.partition("=")
-        if not number.strip().isdigit():
+        name = name.strip()
+        if not re.fullmatch("[0-9]{1,9}", number.strip()):
             raise ConfigError(f"{option} {text}: '{pair}' should be CLASS=NUMBER, for example mel=500,df=500")
-        counts[name.strip()] = int(number)
+        if name in counts:
+            raise ConfigError(f"{option} {text}: class '{name}' stands twice; keep one")
+        counts[name] = int(number)
     return counts
 
 

@@ -17,7 +17,10 @@ ERRORS_FOUND = 1
 
 @command(audit_app, "cohort")
 def audit_cohort(path: Annotated[Path, typer.Argument(help="A cohort or a pool.")]) -> None:
-    """List leakage, duplicates, contradicting labels and rare classes; the exit code is 1 if there are errors."""
+    """List what is wrong with a cohort or a pool.
+
+    Leakage, duplicates, contradicting labels and rare classes; the exit code is 1 if there are errors.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -14,25 +14,34 @@ from dermsynth.cli.app import CORES, Force, Out, Seed, Settings, Threads, app, c
 def ingest(
     source: Annotated[str, typer.Argument(help="folder, ham10000, isic2018-task3 or phantom.")],
     out: Out,
-    root: Annotated[Path | None, typer.Option(help="The folder of the raw files.")] = None,
-    size: Annotated[int, typer.Option(help="Side of the square images in pixels.")] = 64,
+    root: Annotated[Path | None, typer.Option(help="The folder of the raw files; the phantom has none.")] = None,
+    size: Annotated[int, typer.Option(metavar="N", help="Side of the square images in pixels.")] = 64,
     settings: Settings = None,
     seed: Seed = 0,
     force: Force = False,
     threads: Threads = CORES,
 ) -> None:
-    """Read raw files into a cohort: one folder with a table, an array of images and a card."""
+    """Read raw files into a cohort.
+
+    A cohort is one folder with a table, an array of images and a card.
+    """
     from dermsynth.cli.progress import bar
     from dermsynth.cohorts.ingest import ingest as run
     from dermsynth.cohorts.sources import source_config
+    from dermsynth.core.errors import ConfigError
 
-    given = parse_settings(settings)
-    if root is not None:
-        given["root"] = str(root)
+    instead = {"kind": "the argument SOURCE", "root": "--root"}
     if source == "phantom":
-        given["seed"] = seed
+        if root is not None:
+            raise ConfigError(f"--root {root}: the phantom is drawn and reads no files; leave --root out")
+        given = {**parse_settings(settings, {**instead, "seed": "--seed"}), "seed": seed}
+        config = source_config(source, given)
+    else:
+        config = source_config(source, {**parse_settings(settings, instead), "root": str(root or "")})
+        if root is None:
+            raise ConfigError(f"source {source}: give the folder of the raw files with --root")
     with bar(f"{source} at {size} px") as progress:
-        cohort = run(source_config(source, given), size, out, force=force, progress=progress, threads=threads)
+        cohort = run(config, size, out, force=force, progress=progress, threads=threads)
     typer.echo(f"{out}: {len(cohort):,} images, {cohort.table['lesion_id'].n_unique():,} lesions")
     for name, count in cohort.counts().items():
         typer.echo(f"  {name:<8} {count:>7,}")
@@ -43,12 +52,15 @@ def ingest(
 def split(
     cohort: Annotated[Path, typer.Argument(help="A cohort.")],
     scheme: Annotated[str, typer.Option(help="lesion, or official to keep the publishers' test set.")] = "lesion",
-    val: Annotated[float, typer.Option(help="Share of the lesions for val.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of the lesions for test (scheme lesion).")] = 0.2,
+    val: Annotated[float, typer.Option(metavar="SHARE", help="Share of the lesions for val.")] = 0.1,
+    test: Annotated[float, typer.Option(metavar="SHARE", help="Share of the lesions for test (scheme lesion).")] = 0.2,
     seed: Seed = 0,
-    force: Force = False,
+    force: Annotated[bool, typer.Option("--force", help="Split again a cohort that is split already.")] = False,
 ) -> None:
-    """Divide a cohort into train, val and test so that no lesion stands in two of them."""
+    """Divide a cohort into train, val and test by lesion.
+
+    No lesion, patient or identical file stands in two parts.
+    """
     from dermsynth.cohorts.split import SplitConfig
     from dermsynth.cohorts.split import split as run
     from dermsynth.core.config import parse

@@ -9,11 +9,15 @@ import typer
 
 from dermsynth import __version__
 from dermsynth.cli.app import app, command
+from dermsynth.core.cores import cores
 
 
 @command(app, "doctor")
 def doctor() -> None:
-    """Say which device, precision, threads, versions and data dermsynth finds here."""
+    """Say what dermsynth finds on this machine.
+
+    Device, precision, threads, versions and the folder of real images.
+    """
     import torch
 
     from dermsynth.core.artefacts import versions
@@ -25,7 +29,7 @@ def doctor() -> None:
         "dermsynth": __version__,
         "device": found["device"],
         "precision": f"{found['precision']} ({'bfloat16 in hardware' if has_fast_bf16() else 'no fast bfloat16'})",
-        "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
+        "threads": f"{torch.get_num_threads()} of {cores()} cores",
         "images": f"{data.resolve()}" if data.is_dir() else f"none at {data} (set DERMSYNTH_DATA; the demo needs none)",
         **versions(),
     }

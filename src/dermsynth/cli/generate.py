@@ -15,13 +15,18 @@ def train(
     algorithm: Annotated[str, typer.Argument(help="The algorithm, for example dcgan.")],
     cohort: Annotated[Path, typer.Argument(help="A cohort with a split.")],
     out: Out,
-    kimg: Annotated[float, typer.Option(help="Budget in thousands of images.")] = 200.0,
+    kimg: Annotated[float, typer.Option(metavar="N", help="Budget in thousands of images.")] = 200.0,
     settings: Settings = None,
     seed: Seed = 0,
-    force: Force = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a finished run; start over where OUT.partial has other settings.")
+    ] = False,
     threads: Threads = CORES,
 ) -> None:
-    """Train a generator on the train part of a cohort; the same command continues a stopped run."""
+    """Train a generator on the train part of a cohort.
+
+    Ctrl-C saves the state; the same command continues it.
+    """
     from dermsynth.algorithms import algorithm_class
     from dermsynth.cli.progress import bar
     from dermsynth.cohorts.cohort import Cohort
@@ -31,7 +36,7 @@ def train(
     from dermsynth.training.loop import train as run
 
     chosen = algorithm_class(algorithm)
-    given = parse_settings(settings)
+    given = parse_settings(settings, {"seed": "--seed", "budget_kimg": "--kimg"})
     for_loop = {key: given.pop(key) for key in list(given) if key in TrainConfig.model_fields}
     algorithm_settings = parse(chosen.Config, given, f"settings of {algorithm}")
     config = parse(TrainConfig, {"budget_kimg": kimg, "seed": seed, **for_loop}, "settings of the training")
@@ -45,15 +50,18 @@ def train(
 def sample(
     run: Annotated[Path, typer.Argument(help="A run that 'dermsynth train' finished.")],
     out: Out,
-    per_class: Annotated[str | None, typer.Option(help="Images per class: mel=500,df=500.")] = None,
+    per_class: Annotated[str | None, typer.Option(metavar="COUNTS", help="Images per class: mel=500,df=500.")] = None,
     fill_to: Annotated[
-        int | None, typer.Option(min=1, help="What each class of the train part lacks to reach this many.")
+        int | None, typer.Option(min=1, metavar="N", help="What each class of the train part lacks to reach this many.")
     ] = None,
     seed: Seed = 0,
     force: Force = False,
     threads: Threads = CORES,
 ) -> None:
-    """Draw a pool of synthetic images from a trained generator, by --per-class or by --fill-to."""
+    """Draw a pool of synthetic images from a trained generator.
+
+    Say how many with either --per-class or --fill-to.
+    """
     from dermsynth.cli.progress import bar
     from dermsynth.core.artefacts import read_card
     from dermsynth.core.errors import ConfigError

@@ -57,9 +57,10 @@ def _lines(title: str, rate: _Rate) -> Callable[[int, int], None]:
     def show(done: int, total: int) -> None:
         nonlocal last
         text = rate.text(done)
+        speed = f", {text}" if text else ""
         if time.monotonic() - last > _LINE_EVERY_S or done == total:
             last = time.monotonic()
-            console.print(f"{title}: {done:,} of {total:,} {text}", highlight=False)
+            console.print(f"{title}: {done:,} of {total:,}{speed}", highlight=False)
 
     return show
 

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermsynth.cli.app import CORES, Force, Out, Seed, Settings, Threads, app, command, parse_settings, trial_app
+from dermsynth.cli.app import (
+    CORES,
+    Force,
+    ForceTrial,
+    Out,
+    Seed,
+    Settings,
+    Threads,
+    Workers,
+    app,
+    command,
+    parse_settings,
+    trial_app,
+)
 
 if TYPE_CHECKING:
     from dermsynth.trials.protocol import Protocol
@@ -22,9 +35,11 @@ def fit(
     pool: Annotated[Path | None, typer.Option(help="Synthetic images for hybrid and placebo.")] = None,
     fill_to: Annotated[
         int | None,
-        typer.Option(help="Arms that enlarge fill every class up to this; default: the largest."),
+        typer.Option(
+            min=1, metavar="N", help="Arms that enlarge fill every class up to this.", show_default="the largest class"
+        ),
     ] = None,
-    kimg: Annotated[float | None, typer.Option(help="Budget in thousands of images.")] = None,
+    kimg: Annotated[float, typer.Option(metavar="N", help="Budget in thousands of images.")] = 40.0,
     settings: Settings = None,
     seed: Seed = 0,
     force: Force = False,
@@ -39,14 +54,16 @@ def fit(
     from dermsynth.core.config import nearest, parse
     from dermsynth.core.errors import ConfigError
     from dermsynth.training.device import set_threads
-    from dermsynth.trials.arms import ARMS, Material
+    from dermsynth.trials.arms import ARMS, NEEDS_POOL, Material
 
     if arm not in ARMS or arm == "oracle":
         raise ConfigError(f"--arm {arm}: {nearest(arm, [name for name in ARMS if name != 'oracle'])}")
-    budget = {} if kimg is None else {"budget_kimg": kimg}
-    config = parse(
-        FitConfig, {"model": model, "seed": seed, **budget, **parse_settings(settings)}, "settings of the fit"
-    )
+    if arm in NEEDS_POOL and pool is None:
+        raise ConfigError(f"--arm {arm}: needs synthetic images; give a pool from 'dermsynth sample' with --pool")
+    if arm not in NEEDS_POOL and pool is not None:
+        raise ConfigError(f"--pool {pool}: arm '{arm}' adds no pool; leave it out or choose --arm hybrid or placebo")
+    given = parse_settings(settings, {"model": "the argument MODEL", "seed": "--seed", "budget_kimg": "--kimg"})
+    config = parse(FitConfig, {"model": model, "seed": seed, "budget_kimg": kimg, **given}, "settings of the fit")
     real = Cohort.open(cohort)
     target = fill_to or max(real.part("train").counts().values())
     chosen = ARMS[arm](Material(real, target, seed, Cohort.open(pool) if pool else None))
@@ -69,11 +86,13 @@ def fit(
 
 @command(trial_app, "run")
 def trial_run(
-    protocol: Annotated[str, typer.Argument(help="The YAML file that declares the trial, or the name of a preset.")],
+    protocol: Annotated[
+        str, typer.Argument(help="A YAML file that declares the trial, or a preset: demo or ham10000-quick.")
+    ],
     out: Out,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the protocol's seed.")] = None,
-    force: Force = False,
-    threads: Threads = CORES,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Instead of the protocol's.")] = None,
+    force: ForceTrial = False,
+    threads: Workers = CORES,
 ) -> None:
     """Run a trial; the same command continues a stopped one."""
     from dermsynth.trials.protocol import load_protocol
@@ -84,7 +103,10 @@ def trial_run(
 
 @command(trial_app, "report")
 def trial_report(trial: Annotated[Path, typer.Argument(help="A finished trial.")]) -> None:
-    """Judge a finished trial again from its prediction files and write its report."""
+    """Judge a finished trial again and write its report.
+
+    Nothing is trained: the verdict follows from the trial's prediction files and frozen protocol.
+    """
     from dermsynth.reports.report import write_report
     from dermsynth.trials.run import judge_trial
 
@@ -94,12 +116,15 @@ def trial_report(trial: Annotated[Path, typer.Argument(help="A finished trial.")
 
 @command(app, "demo")
 def demo(
-    out: Out = Path("demo"),
+    out: Annotated[Path, typer.Option("--out", help="The folder to make.")] = Path("demo"),
     seed: Seed = 0,
-    force: Force = False,
-    threads: Threads = CORES,
+    force: ForceTrial = False,
+    threads: Workers = CORES,
 ) -> None:
-    """Run a small trial on procedural lesions: no data needed, a report in minutes."""
+    """Run a small trial on procedural lesions; needs no data.
+
+    The same command continues a stopped one.
+    """
     from dermsynth.trials.protocol import load_protocol
 
     _run(load_protocol("demo").changed(seed=seed), out, force=force, threads=threads)
