@@ -44,8 +44,7 @@ def test_a_process_killed_while_it_deletes_the_old_folder_has_put_the_new_one_in
     new = folder(tmp_path / "thing.partial", "new")
 
     def killed(path: Path, **_: object) -> None:
-        if path.exists():
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(shutil, "rmtree", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -67,6 +66,14 @@ def test_no_moment_is_without_a_folder(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "rename", watched)
     replace_folder(folder(tmp_path / "new", "new"), out)
     assert (out / "data.txt").read_text() == "new"
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_is_kept(tmp_path: Path) -> None:
+    elsewhere = folder(tmp_path / "elsewhere", "old")
+    (tmp_path / "thing").symlink_to(elsewhere)
+    replace_folder(folder(tmp_path / "new", "new"), tmp_path / "thing")
+    assert (tmp_path / "thing" / "data.txt").read_text() == "new"
+    assert {path.name for path in tmp_path.iterdir()} == {"thing", "elsewhere"}
 
 
 def test_what_a_killed_process_left_is_deleted(tmp_path: Path) -> None:

@@ -30,13 +30,13 @@ def replace_folder(new: Path, out: Path) -> None:
         new.rename(out)
         return
     old = _beside(out, "old", os.getpid())
-    shutil.rmtree(old, ignore_errors=True)  # of a killed process that had the same number
+    _delete(old)  # of a killed process that had the same number
     if _exchanged(new, out):
         new.rename(old)  # `new` may be where somebody looks for unfinished work, and this is none
     else:
         out.rename(old)
         new.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+    _delete(old)
 
 
 def sweep(path: Path) -> None:
@@ -69,7 +69,7 @@ def _lives(pid: int) -> bool:
 
 
 def _delete(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
