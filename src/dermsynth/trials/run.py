@@ -17,6 +17,7 @@ from typing import Any
 from dermsynth import __version__
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
+from dermsynth.core.cores import cores
 from dermsynth.core.errors import ArtefactError, ConfigError, DermsynthError, InterruptedRunError
 from dermsynth.core.locks import alone_in
 from dermsynth.trials.arms import missing
@@ -76,7 +77,7 @@ def run_trial(
             if executor is not None:
                 run(executor)
             else:
-                _run_locally(run, threads or len(os.sched_getaffinity(0)), out)
+                _run_locally(run, threads or cores(), out)
             verdict = _judge(protocol, out, index)
             artefacts.write_json(out / VERDICT, verdict.to_json())
             if index["runs"]:
