@@ -174,7 +174,8 @@ def _run_locally(run: Callable[[Executor], None], workers: int, out: Path) -> No
     except BrokenProcessPool:
         raise DermsynthError(
             f"a worker process died, perhaps for want of memory; what is done is kept in {out}: "
-            "run the same command again, with fewer --threads if memory is short"
+            "run the same command again, with fewer --threads if memory is short "
+            "(a script must call this below if __name__ == '__main__')"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
