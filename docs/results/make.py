@@ -90,7 +90,7 @@ def fidelity(trial: Path) -> str:
     lines += [
         "",
         f"{100 * near['share']:.1f} % of {near['images']} synthetic images are nearer to training images than to as "
-        f"many held-out ones (50 % without copying; 95 % interval {100 * near['low']:.1f} to {100 * near['high']:.1f}).",
+        f"many held-out ones (50 % without copying; interval {100 * near['low']:.1f} to {100 * near['high']:.1f}).",
         "",
     ]
     return "\n".join(lines)
