@@ -1,4 +1,4 @@
-"""Run a trial: jobs, verdict, report. What is done is never done twice; the same command continues a stopped trial."""
+"""Run a trial: its jobs, then the verdict. What is done is never done twice; the same call continues a stopped trial."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from dermsynth.trials.work import plan
 
 PROTOCOL, INDEX, VERDICT, FIDELITY = "protocol.yaml", "index.json", "verdict.json", "fidelity.json"
 AUDIT, REPORT, JOBS = "audit.json", "report.html", "jobs"
+_FILES = (artefacts.CARD, REPORT, AUDIT, FIDELITY, VERDICT, INDEX, PROTOCOL)
 
 
 def run_trial(
@@ -64,8 +65,8 @@ def run_trial(
         with alone_in(out):
             if force:
                 _clear(out)
-            artefacts.write_atomically(out / PROTOCOL, protocol.to_yaml().encode())
-            artefacts.write_json(out / INDEX, index)
+            declared = {out / PROTOCOL: protocol.to_yaml().encode(), out / INDEX: artefacts.json_bytes(index)}
+            artefacts.write_together(declared)
 
             def run(pool: Executor) -> None:
                 # The cohort first: what it lacks for the arms is known before hours are spent.
@@ -107,7 +108,9 @@ def _check_folder(protocol: Protocol, out: Path, *, force: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     known = out / PROTOCOL
-    if not known.is_file() or not (out / INDEX).is_file():
+    # A process killed in _clear may leave some of a trial's files; with other files beside it, a YAML file is no trial.
+    foreign = [path.name for path in out.iterdir() if path.name not in {JOBS, *_FILES} and path.name[0] != "."]
+    if not known.is_file() or (foreign and not (out / INDEX).is_file()):
         raise ArtefactError(f"{out}: already exists and is no trial; choose another --out")
     if not force and known.read_text(encoding="utf-8") != protocol.to_yaml():
         raise ArtefactError(
@@ -118,7 +121,7 @@ def _check_folder(protocol: Protocol, out: Path, *, force: bool) -> None:
 def _clear(out: Path) -> None:
     """Delete what a trial writes into its folder, and nothing else."""
     shutil.rmtree(out / JOBS, ignore_errors=True)
-    for name in (artefacts.CARD, REPORT, AUDIT, FIDELITY, VERDICT, INDEX, PROTOCOL):
+    for name in _FILES:
         (out / name).unlink(missing_ok=True)
 
 
