@@ -1,4 +1,4 @@
-"""Run a trial: its jobs, then the verdict. What is done is never done twice; the same call continues a stopped trial."""
+"""Run a trial: its jobs, then the verdict. What is done is never done twice; the same call continues a stopped one."""
 
 from __future__ import annotations
 
