@@ -19,9 +19,9 @@ ORDER = [
     "training",
     "classifiers",
     "pools",
+    "audits",
     "trials",
     "reports",
-    "audits",
     "cli",
 ]
 HEAVY = {"torch", "lightning_fabric", "sklearn", "scipy", "matplotlib", "cv2", "PIL", "polars", "numpy"}

@@ -38,7 +38,7 @@ def fabricate(
     jobs.mkdir(parents=True)
     tests = _counts(test_images)
     table = pl.concat([_rows("train", TRAIN, source), _rows("val", tests, source), _rows("test", tests, source)])
-    facts = {"licence": licence} if licence else {}
+    facts: dict[str, Any] = {"config": {"source": {"kind": source}}, **({"licence": licence} if licence else {})}
     Cohort.in_memory(table, _paint(table, size_px), CLASSES).save(jobs / "cohort-0a1b2c3d", facts=facts)
     index: dict[str, Any] = {"cohort": "jobs/cohort-0a1b2c3d", "runs": [], "pools": {}, "oracle": {}, "fits": {}}
     index["runs"].append(_run(jobs / "run-11112222", size_px))
@@ -164,7 +164,8 @@ def _run(out: Path, size_px: int) -> str:
             for i in range(1, 121)
         ]
         (draft.path / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        draft.card.update(algorithm="dcgan", seed=0, wall_s=48.3, config={"batch_size": 64}, licence="CC-BY-NC-4.0")
+        config = {"algorithm": "dcgan", "settings": {"batch_size": 64}, "training": {"seed": 0}}
+        draft.card.update(wall_s=48.3, config=config, licence="CC-BY-NC-4.0")
     return f"jobs/{out.name}"
 
 

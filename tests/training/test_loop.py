@@ -18,7 +18,7 @@ from dermsynth.algorithms.dcgan import Dcgan, DcganConfig
 from dermsynth.core.artefacts import read_card
 from dermsynth.core.errors import ArtefactError, DivergedError, InputError, InterruptedRunError
 from dermsynth.training import checkpoint
-from dermsynth.training.loop import TrainConfig, read_seen, train
+from dermsynth.training.loop import TrainConfig, train
 
 SMALL = DcganConfig(width=2, batch_size=8)
 SHORT = TrainConfig(budget_kimg=0.4, precision="fp32", snapshots=2)
@@ -52,7 +52,7 @@ def test_only_the_train_part_is_seen(tmp_path: Path) -> None:
     cohort = make_cohort()
     out = run(tmp_path / "run")
     expected = cohort.table.filter(pl.col("split") == "train")["image_id"]
-    assert set(read_seen(out)["image_id"]) == set(expected)
+    assert set(pl.read_parquet(out / "seen.parquet")["image_id"]) == set(expected)
 
 
 def test_equal_seeds_give_equal_bits_and_another_seed_does_not(tmp_path: Path) -> None:

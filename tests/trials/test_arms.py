@@ -55,7 +55,7 @@ def test_oversampling_adds_no_new_image(material: Material) -> None:
 
 
 def test_only_classical_is_augmented(material: Material) -> None:
-    assert [arm for arm in ARMS if ARMS[arm](material).augmented] == ["classical"]
+    assert [arm for arm in ARMS if ARMS[arm](material).augmentation] == ["classical"]
 
 
 def test_hybrid_and_placebo_have_the_same_images(material: Material) -> None:

@@ -49,7 +49,6 @@ def fit(
     from dermsynth.classifiers.fit import FitConfig
     from dermsynth.classifiers.fit import fit as run
     from dermsynth.cli.progress import bar
-    from dermsynth.cohorts.augment import ClassicalAugmentation
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.core.config import nearest, parse
     from dermsynth.core.errors import ConfigError
@@ -76,7 +75,7 @@ def fit(
             config,
             out,
             rows=chosen.rows,
-            augmentation=ClassicalAugmentation() if chosen.augmented else None,
+            augmentation=chosen.augmentation,
             facts={"arm": arm, "train_counts": chosen.counts()},
             force=force,
             progress=progress,
@@ -131,15 +130,11 @@ def demo(
 
 
 def _run(protocol: Protocol, out: Path, *, force: bool, threads: int) -> None:
-    from dermsynth.audits.cohort import audit_cohort
     from dermsynth.cli.progress import job_table
-    from dermsynth.core.artefacts import write_json
     from dermsynth.reports.report import write_report
-    from dermsynth.trials.run import open_cohort, run_trial
+    from dermsynth.trials.run import run_trial
 
     with job_table(out / "jobs") as watch:
         verdict = run_trial(protocol, out, threads=threads, force=force, watch=watch)
-    findings = audit_cohort(open_cohort(out))
-    write_json(out / "audit.json", [finding.to_json() for finding in findings])
     report = write_report(out)
     typer.echo(f"{verdict.sentence}\n\nReport: {report}")

@@ -24,6 +24,9 @@ def alone_in(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ArtefactError(f"{folder}: another process is at work here; wait for it or stop it") from None
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing would not do: a forked child shares the descriptor
     finally:
         os.close(descriptor)

@@ -178,8 +178,8 @@ def _jobs(
 
 
 def _seed_of(card: Card) -> int | None:
-    found = card.get("seed", (card.get("config") or {}).get("seed"))
-    return int(found) if isinstance(found, int | str) and str(found).isdigit() else None
+    found = ((card.get("config") or {}).get("training") or {}).get("seed")
+    return found if isinstance(found, int) else None
 
 
 def _text(path: Path) -> str:

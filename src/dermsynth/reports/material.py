@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.reports import figures, numbers, pictures
@@ -74,7 +73,8 @@ def grids(evidence: Evidence) -> dict[str, Any]:
             }
         )
     sources = sorted(train.table["source"].unique().to_list())
-    drawn = train.table.select(pl.col("source").str.starts_with("phantom").all()).item()
+    source = (evidence.cohort.card.get("config") or {}).get("source") or {}
+    drawn = source.get("kind") == "phantom"
     return {
         "rows": rows,
         "seed": seed,

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
@@ -99,6 +98,7 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         # A request to stop that arrives while the run is completed waits for the moment that takes.
         with alone_in(folder), StopRequests() as stop:
+            artefacts.check_free(out, force=force)  # another process may have finished it while this one got ready
             run.prepare(chosen, force=force)
             run.run(progress, stop)
             run.complete(out, {"config": chosen, "licence": cohort.card.get("licence"), **(facts or {})})
@@ -304,8 +304,3 @@ def _shares(part: Cohort) -> NDArray[np.float64]:
     counts = np.array(list(part.counts().values()), dtype=np.float64)
     shares: NDArray[np.float64] = np.sqrt(counts) / np.sqrt(counts).sum()
     return shares
-
-
-def read_seen(run: Path) -> pl.DataFrame:
-    """Return the identifiers of every real image that the networks of a run saw."""
-    return pl.read_parquet(run / SEEN)

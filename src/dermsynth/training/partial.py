@@ -58,7 +58,7 @@ class PartialRun:
     def forget_after(self, images_seen: int) -> None:
         """Drop what a killed process wrote after its last checkpoint, and what it was writing when it died."""
         (self.folder / SAMPLES).mkdir(exist_ok=True)
-        for unfinished in self.folder.rglob(".*"):
+        for unfinished in self.folder.rglob(".*.tmp-*"):
             unfinished.unlink()
         history = self.folder / HISTORY
         if history.exists():

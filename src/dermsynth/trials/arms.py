@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.errors import InputError
 from dermsynth.core.randomness import numpy_generator
@@ -27,6 +28,7 @@ class Material:
         seed: Seed of the repeats and of the shuffled labels.
         pool: Synthetic images, at least as many per class as `missing` says.
         oracle: New real images, likewise.
+        augmentation: What `classical` does to every image each time it is seen.
     """
 
     cohort: Cohort
@@ -34,15 +36,16 @@ class Material:
     seed: int
     pool: Cohort | None = None
     oracle: Cohort | None = None
+    augmentation: ClassicalAugmentation = field(default_factory=ClassicalAugmentation)
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Images, the rows of one epoch (a row may stand in it several times), and whether to augment them."""
+    """Images, the rows of one epoch (a row may stand in it several times), and how they are augmented."""
 
     cohort: Cohort
     rows: Rows
-    augmented: bool = False
+    augmentation: ClassicalAugmentation | None = None
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each class."""
@@ -75,7 +78,7 @@ def oversampled(material: Material) -> TrainingSet:
 
 def classical(material: Material) -> TrainingSet:
     """Return `oversampled` with flips, rotation, shear and crop: every repeat of an image looks different."""
-    return replace(oversampled(material), augmented=True)
+    return replace(oversampled(material), augmentation=material.augmentation)
 
 
 def hybrid(material: Material) -> TrainingSet:

@@ -17,7 +17,7 @@ from dermsynth.cohorts.split import SplitConfig
 from dermsynth.core.config import Config, load_yaml, nearest, parse
 from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.training.loop import TrainConfig
-from dermsynth.trials.arms import ARMS
+from dermsynth.trials.arms import ARMS, NEEDS_POOL
 from dermsynth.trials.verdict import Declared
 
 
@@ -95,6 +95,8 @@ class Protocol(Config):
 
     @model_validator(mode="after")
     def _generator_can_make_the_size(self) -> Self:
+        if not set(self.arms) & set(NEEDS_POOL):
+            return self
         try:
             algorithm_class(self.generator.algorithm).check_size(self.cohort.size_px)
         except InputError as error:

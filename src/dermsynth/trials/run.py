@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from dermsynth import __version__
+from dermsynth.audits.cohort import audit_cohort
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
 from dermsynth.core.cores import cores
-from dermsynth.core.errors import ArtefactError, ConfigError, DermsynthError, InterruptedRunError
+from dermsynth.core.errors import ArtefactError, ConfigError, DermsynthError, InterruptedRunError, LeakageError
 from dermsynth.core.locks import alone_in
 from dermsynth.trials.arms import missing
 from dermsynth.trials.fidelity import measure_fidelity
@@ -29,7 +30,8 @@ from dermsynth.trials.work import plan
 
 PROTOCOL, INDEX, VERDICT, FIDELITY = "protocol.yaml", "index.json", "verdict.json", "fidelity.json"
 AUDIT, REPORT, JOBS = "audit.json", "report.html", "jobs"
-_FILES = (artefacts.CARD, REPORT, AUDIT, FIDELITY, VERDICT, INDEX, PROTOCOL)
+_CONCLUSIONS = (artefacts.CARD, REPORT, AUDIT, FIDELITY, VERDICT)
+_FILES = (*_CONCLUSIONS, INDEX, PROTOCOL)
 
 
 def run_trial(
@@ -45,7 +47,8 @@ def run_trial(
 
     Args:
         protocol: What to do.
-        out: `protocol.yaml`, `jobs/` (a folder per job), `index.json`, `verdict.json`, `fidelity.json`, `card.json`.
+        out: `protocol.yaml`, `jobs/` (a folder per job), `index.json`, `audit.json`, `verdict.json`, `fidelity.json`
+            and `card.json`.
         threads: Worker processes of one thread each; all cores by default. Numbers do not depend on it, because every
             job runs on one thread: two jobs side by side finish sooner than one job on two threads.
         executor: Runs the jobs instead of local processes; its workers must see `out`.
@@ -54,6 +57,7 @@ def run_trial(
 
     Raises:
         ArtefactError: `out` holds something else, and `force` is false.
+        LeakageError: the audit of the cohort finds an error.
         ConfigError: no class is smaller than `fill_to`.
         InterruptedRunError: Ctrl-C while jobs run in local processes; the same call continues.
     """
@@ -66,13 +70,17 @@ def run_trial(
             if force:
                 _clear(out)
             declared = {out / PROTOCOL: protocol.to_yaml().encode(), out / INDEX: artefacts.json_bytes(index)}
-            artefacts.write_together(declared)
+            if any(not path.is_file() or path.read_bytes() != data for path, data in declared.items()):
+                # Other jobs than before (their inputs or dermsynth changed): what followed from them goes first.
+                for name in _CONCLUSIONS:
+                    (out / name).unlink(missing_ok=True)
+                artefacts.write_together(declared)
 
             def run(pool: Executor) -> None:
-                # The cohort first: what it lacks for the arms is known before hours are spent.
+                # The cohort first: whether it can be used is known before hours are spent.
                 waiting = dict.fromkeys(jobs, "waiting")
                 run_jobs(jobs[:1], out / JOBS, pool, watch=lambda states: watch({**waiting, **states}))
-                _check_fill_to(protocol, open_cohort(out))
+                _check_cohort(protocol, open_cohort(out), out)
                 run_jobs(jobs, out / JOBS, pool, watch=watch)
 
             if executor is not None:
@@ -105,7 +113,7 @@ def open_cohort(out: Path) -> Cohort:
 
 def _check_folder(protocol: Protocol, out: Path, *, force: bool) -> None:
     """Raise ArtefactError unless `out` is free, or holds this trial, or `force` may replace the trial in it."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out.is_dir() and not any(path.name[0] != "." for path in out.iterdir())):
         return
     known = out / PROTOCOL
     # A process killed in _clear may leave some of a trial's files; with other files beside it, a YAML file is no trial.
@@ -125,7 +133,13 @@ def _clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _check_fill_to(protocol: Protocol, cohort: Cohort) -> None:
+def _check_cohort(protocol: Protocol, cohort: Cohort, out: Path) -> None:
+    """Write `audit.json`; raise LeakageError for an error in it, ConfigError if no class is smaller than `fill_to`."""
+    findings = audit_cohort(cohort)
+    artefacts.write_json(out / AUDIT, [finding.to_json() for finding in findings])
+    for finding in findings:
+        if finding.severity == "error":
+            raise LeakageError(f"{cohort.path}: {finding.finding} ({finding.count}): {finding.detail}")
     if not sum(missing(cohort, protocol.fill_to).values()):
         smallest = min(cohort.part("train").counts().values())
         raise ConfigError(
@@ -160,28 +174,33 @@ def _judge(protocol: Protocol, out: Path, index: Mapping[str, Any]) -> Verdict:
     )
 
 
-def _run_locally(run: Callable[[Executor], None], workers: int, out: Path) -> None:
+def _run_locally(run: Callable[[Executor], None], count: int, out: Path) -> None:
     # Spawned, not forked: a forked child of a process that has threads may hang, and inherits torch's thread settings.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
+    others = set(multiprocessing.active_children())
     try:
         run(pool)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        # Nobody waits for what still runs: a generator in training saves its state, other jobs leave nothing.
+        workers = [child for child in multiprocessing.active_children() if child not in others]
         pool.shutdown(wait=False, cancel_futures=True)
-        for worker in multiprocessing.active_children():
-            worker.terminate()  # a generator in training saves its state first
-        pool.shutdown(wait=True)
-        raise InterruptedRunError(
-            f"stopped; what is done is kept in {out}: run the same command again to continue"
-        ) from None
-    except BrokenProcessPool:
-        raise DermsynthError(
-            f"a worker process died, perhaps for want of memory; what is done is kept in {out}: "
-            "run the same command again, with fewer --threads if memory is short "
-            "(a script must call this below if __name__ == '__main__')"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+        if isinstance(error, KeyboardInterrupt):
+            raise InterruptedRunError(
+                f"stopped; what is done is kept in {out}: run the same command again to continue"
+            ) from None
+        if isinstance(error, BrokenProcessPool):
+            raise DermsynthError(
+                f"a worker process died, perhaps for want of memory; what is done is kept in {out}: "
+                "run the same command again, with fewer --threads if memory is short "
+                "(a script must call this below if __name__ == '__main__')"
+            ) from None
+        raise
+    pool.shutdown()
 
 
 def _start_worker() -> None:

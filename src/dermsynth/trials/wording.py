@@ -1,4 +1,4 @@
-"""A verdict in one to three plain sentences. Every number in them is a field of the verdict."""
+"""A verdict in one to three plain sentences. Every number in them is a field of the verdict, or a ratio of two."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dermsynth.trials.verdict import Comparison, Verdict
+
+
+_SHUFFLED_BY_PLACEBO = "hybrid"
+_SYNTHETIC = {"hybrid", "placebo"}
 
 
 def sentence(verdict: Verdict) -> str:
@@ -44,25 +48,27 @@ def _context(verdict: Verdict) -> str:
     parts = []
     main = verdict.comparison(verdict.treatment, verdict.control)
     placebo = verdict.comparison(verdict.treatment, "placebo")
-    if main is not None and main.outcome == "helps" and placebo is not None and placebo.low <= 0:
+    shown = main is not None and verdict.treatment == _SHUFFLED_BY_PLACEBO and main.outcome == "helps"
+    if shown and placebo is not None and placebo.low <= 0:
         parts.append(
             f"the gain cannot be credited to what the images show: it was not told apart from that of the placebo, the "
             f"same images with shuffled labels ({signed(placebo.difference)} points, {_interval(placebo, verdict)})"
         )
     oracle = verdict.comparison("oracle", verdict.control)
     if main is not None and oracle is not None and verdict.treatment != "oracle" and oracle.low > 0:
-        share = main.difference / oracle.difference
-        reached = f"{100 * share:.0f} % of that" if share > 0 else "none of that"
+        # A share of a gain that was not told apart from nothing would be a number about noise.
+        share = f", of which {verdict.treatment} reached {100 * main.difference / oracle.difference:.0f} %"
         parts.append(
-            f"as many new real images (oracle) gained {points(oracle.difference)} ({_interval(oracle, verdict)}), and "
-            f"{verdict.treatment} reached {reached}"
+            f"as many new real images (oracle) gained {points(oracle.difference)} ({_interval(oracle, verdict)})"
+            f"{share if main.outcome == 'helps' else ''}"
         )
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def _left_out(verdict: Verdict) -> str:
-    one_seed, one_generator = len(verdict.seeds) == 1, verdict.generators == 1
+    synthetic = {verdict.treatment, verdict.control} & _SYNTHETIC
+    one_seed, one_generator = len(verdict.seeds) == 1, verdict.generators == 1 and bool(synthetic)
     if one_seed and one_generator:
         return "One seed and one generator were trained: how others would differ is left out of the interval."
     if one_seed:

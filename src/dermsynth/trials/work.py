@@ -145,7 +145,8 @@ def fit_arm(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) ->
     cohort = Cohort.open(inputs["cohort"])
     pool, oracle = (Cohort.open(inputs[name]) if name in inputs else None for name in ("pool", "oracle"))
     classifier = FitConfig(**config["classifier"])
-    material = Material(cohort, config["fill_to"], classifier.seed, pool, oracle)
+    augmentation = ClassicalAugmentation(**(config["augmentation"] or {}))
+    material = Material(cohort, config["fill_to"], classifier.seed, pool, oracle, augmentation)
     chosen = ARMS[config["arm"]](material)
     fit(
         chosen.cohort,
@@ -154,6 +155,6 @@ def fit_arm(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) ->
         classifier,
         out,
         rows=chosen.rows,
-        augmentation=ClassicalAugmentation(**config["augmentation"]) if chosen.augmented else None,
+        augmentation=chosen.augmentation,
         facts={"arm": config["arm"], "train_counts": chosen.counts()},
     )
