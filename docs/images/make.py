@@ -15,7 +15,7 @@ from dermsynth.reports.results import forests
 from dermsynth.trials.run import open_cohort
 
 HERE = Path(__file__).parent
-COLUMNS, ZOOM, GAP_PX = 5, 2, 24
+COLUMNS, GAP_PX = 6, 16
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     halves = [np.concatenate([row(images, name) for name in shown]) for images in (cohort, pool)]
     gap = np.full((halves[0].shape[0], GAP_PX, 3), 255, dtype=np.uint8)
     sheet = Image.fromarray(np.concatenate([halves[0], gap, halves[1]], axis=1))
-    sheet.resize((sheet.width * ZOOM, sheet.height * ZOOM), Image.Resampling.LANCZOS).save(HERE / "demo-images.png")
+    sheet.save(HERE / "demo-images.png", optimize=True)
 
 
 def row(cohort: Cohort, label: str) -> np.ndarray:
