@@ -21,7 +21,8 @@ def test_the_python_example_runs_and_prints_a_sentence(
 
 
 def test_the_files_it_links_to_exist() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)\)", prose):
         assert (Path(__file__).parents[1] / target).exists(), target
 
 

@@ -47,7 +47,7 @@ def test_the_report_and_the_data_behind_it_are_there(work: Path) -> None:
 
 
 def test_a_second_run_does_nothing_and_says_the_same(work: Path) -> None:
-    cards = {path: path.stat().st_mtime_ns for path in (work / "trial" / "jobs").glob("*/card.json")}
+    cards = {path: path.stat().st_mtime_ns for path in (work / "trial" / "jobs").glob("[!.]*/card.json")}
     printed = dermsynth("trial", "run", "trial.yaml", "--out", "trial", "--threads", "1", cwd=work).stdout
     assert printed == (work / "printed").read_text()
     assert {path: path.stat().st_mtime_ns for path in cards} == cards
