@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from dermsynth.algorithms import algorithm_class
+    from dermsynth.audits.cohort import audit_cohort
     from dermsynth.classifiers.fit import FitConfig, fit
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.cohorts.ingest import ingest
@@ -36,6 +37,7 @@ _PUBLIC = {
     "SplitConfig": "cohorts.split",
     "TrainConfig": "training.loop",
     "algorithm_class": "algorithms",
+    "audit_cohort": "audits.cohort",
     "fit": "classifiers.fit",
     "ingest": "cohorts.ingest",
     "judge": "trials.verdict",
@@ -60,6 +62,7 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "algorithm_class",
+    "audit_cohort",
     "fit",
     "ingest",
     "judge",

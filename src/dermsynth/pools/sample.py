@@ -52,6 +52,7 @@ def sample(
         InputError: an unknown class or a count below zero, or nothing to draw.
         ArtefactError: `run` is no finished run, or `out` exists.
     """
+    run, out = Path(run), Path(out)
     card = artefacts.read_card(run, "run")
     classes = tuple(card["classes"])
     _check(counts, classes)

@@ -99,6 +99,7 @@ def judge_trial(out: Path) -> Verdict:
     """Judge a finished trial again from its prediction files and its frozen protocol, and return the verdict."""
     from dermsynth.core.config import load_yaml
 
+    out = Path(out)
     artefacts.read_card(out, "trial")
     protocol = load_yaml(Protocol, out / PROTOCOL)
     verdict = _judge(protocol, out, json.loads((out / INDEX).read_text(encoding="utf-8")))
