@@ -85,7 +85,7 @@ def fit(
     val: Cohort,
     test: Cohort,
     config: FitConfig,
-    out: Path,
+    out: Path | str,
     *,
     rows: NDArray[np.int64] | None = None,
     augmentation: ClassicalAugmentation | None = None,

@@ -19,7 +19,7 @@ from dermsynth.core.errors import InputError
 def ingest(
     source: SourceConfig,
     size_px: int,
-    out: Path,
+    out: Path | str,
     *,
     force: bool = False,
     threads: int | None = None,

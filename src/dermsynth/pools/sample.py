@@ -26,9 +26,9 @@ _CHUNK = 64
 
 
 def sample(
-    run: Path,
+    run: Path | str,
     counts: Mapping[str, int],
-    out: Path,
+    out: Path | str,
     *,
     seed: int = 0,
     force: bool = False,

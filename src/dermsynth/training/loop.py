@@ -58,7 +58,7 @@ def train(
     algorithm_class: type[Algorithm],
     settings: AlgorithmConfig,
     config: TrainConfig,
-    out: Path,
+    out: Path | str,
     *,
     force: bool = False,
     facts: Mapping[str, Any] | None = None,
@@ -84,7 +84,7 @@ def train(
         DivergedError: a loss is no longer finite; the last good checkpoint stays in the partial folder.
         InterruptedRunError: the user stopped it; the state is saved.
     """
-    out = artefacts.check_free(out, force=force)
+    out = artefacts.check_free(Path(out), force=force)
     part = _checked(cohort, algorithm_class)
     folder = out.with_name(f"{out.name}.partial")
     run = _Run(part, algorithm_class, settings, config, folder)

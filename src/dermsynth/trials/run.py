@@ -36,7 +36,7 @@ _FILES = (*_CONCLUSIONS, INDEX, PROTOCOL)
 
 def run_trial(
     protocol: Protocol,
-    out: Path,
+    out: Path | str,
     *,
     threads: int | None = None,
     executor: Executor | None = None,
@@ -95,7 +95,7 @@ def run_trial(
     return verdict
 
 
-def judge_trial(out: Path) -> Verdict:
+def judge_trial(out: Path | str) -> Verdict:
     """Judge a finished trial again from its prediction files and its frozen protocol, and return the verdict."""
     from dermsynth.core.config import load_yaml
 
