@@ -16,38 +16,19 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from common import CLASSES, Stopwatch, random_cohort, timed
 from dermsynth.classifiers.fit import FitConfig, _Fit
 from dermsynth.classifiers.models import SmallCnn
 from dermsynth.cohorts.augment import ClassicalAugmentation
-from dermsynth.cohorts.cohort import Cohort
 from dermsynth.metrics.scores import balanced_accuracy
 from dermsynth.training.device import describe, set_threads
-
-CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
-
-
-def random_cohort(images: int, size_px: int) -> Cohort:
-    """Return a cohort of noise: the content does not change the time of a step."""
-    generator = np.random.default_rng(0)
-    ids = [str(number) for number in range(images)]
-    table = pl.DataFrame({"image_id": ids, "lesion_id": ids, "sha256": ids}).with_columns(
-        label=pl.Series([CLASSES[number % len(CLASSES)] for number in range(images)]),
-        patient_id=pl.lit(None, dtype=pl.String),
-        source=pl.lit("noise"),
-        origin=pl.lit("real"),
-    )
-    pixels = generator.integers(0, 256, (images, size_px, size_px, 3), dtype=np.uint8)
-    return Cohort.in_memory(table, pixels, CLASSES)
 
 
 def textbook(width: int) -> nn.Sequential:
@@ -71,32 +52,6 @@ def plain_step(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -
         optimiser.step()
 
     return step
-
-
-def timed(function: Callable[[], Any]) -> float:
-    """Return the seconds of one call."""
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
-
-
-class Stopwatch:
-    """Adds up the time inside wrapped functions."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function` with its time counted."""
-
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            started = time.perf_counter()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self.seconds += time.perf_counter() - started
-
-        return wrapped
 
 
 def shares(run: _Fit) -> tuple[float, float, float]:

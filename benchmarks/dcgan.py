@@ -13,40 +13,21 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from common import CLASSES, Stopwatch, random_cohort, timed
 from dermsynth.algorithms.dcgan import Dcgan, DcganConfig
-from dermsynth.cohorts.cohort import Cohort
 from dermsynth.training import loop
 from dermsynth.training.device import describe, set_threads
 from dermsynth.training.loop import TrainConfig, _Run
 from dermsynth.training.samples import write_grid
 from dermsynth.training.stop import StopRequests
-
-CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
-
-
-def random_cohort(images: int, size_px: int) -> Cohort:
-    """Return a cohort of noise: the content does not change the time of a step."""
-    generator = np.random.default_rng(0)
-    ids = [str(number) for number in range(images)]
-    table = pl.DataFrame({"image_id": ids, "lesion_id": ids, "sha256": ids}).with_columns(
-        label=pl.Series([CLASSES[number % len(CLASSES)] for number in range(images)]),
-        patient_id=pl.lit(None, dtype=pl.String),
-        source=pl.lit("noise"),
-        origin=pl.lit("real"),
-        split=pl.lit("train"),
-    )
-    pixels = generator.integers(0, 256, (images, size_px, size_px, 3), dtype=np.uint8)
-    return Cohort.in_memory(table, pixels, CLASSES)
 
 
 def plain_step(algorithm: Dcgan, images: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
@@ -69,32 +50,6 @@ def plain_step(algorithm: Dcgan, images: torch.Tensor, labels: torch.Tensor) -> 
         for_g.step()
 
     return step
-
-
-def timed(function: Callable[[], Any]) -> float:
-    """Return the seconds of one call."""
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
-
-
-class Stopwatch:
-    """Adds up the time inside wrapped functions."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function` with its time counted."""
-
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            started = time.perf_counter()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self.seconds += time.perf_counter() - started
-
-        return wrapped
 
 
 def outside_shares(run: _Run, settings: dict[str, Any]) -> tuple[float, float, float]:

@@ -68,6 +68,15 @@ def test_a_half_written_folder_is_made_again(tmp_path: Path, executor: ThreadPoo
     assert (tmp_path / first.folder / "card.json").exists()
 
 
+def test_a_damaged_folder_is_made_again_and_a_whole_one_is_not(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
+    first, second = job("first", 10), job("second", 20)
+    run_jobs([first, second], tmp_path, executor)
+    (tmp_path / first.folder / "number").write_text("")
+    run_jobs([first, second], tmp_path, executor)
+    assert (tmp_path / first.folder / "number").read_text() == "10"
+    assert sorted(calls) == ["first", "first", "second"]
+
+
 def test_the_name_depends_on_configuration_inputs_and_work() -> None:
     base = job("a")
     names = {base.folder, job("b").folder, job("a", 2).folder, job("a", x=base).folder, job("a", y=base).folder}

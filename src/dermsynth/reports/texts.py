@@ -7,13 +7,11 @@ ARMS = {
     "classical": "Real images brought to the same class counts, each time turned, flipped, sheared or cropped at"
     " random: what one does without a generator.",
     "oversampled": "The real images, with images of rare classes repeated until each class has its target count.",
-    "weighted": "The real images, with errors on rare classes weighing more.",
     "hybrid": "The real images, with synthetic images of rare classes added up to the same target counts.",
     "placebo": "The hybrid's images with the labels of the synthetic ones shuffled: as many new pictures, but no"
     " knowledge of the classes in them.",
     "oracle": "The real images, with new real images added up to the same target counts: the upper bound of what any"
     " synthesis could give. Only drawn lesions (the phantom) can offer it.",
-    "synthetic-only": "Synthetic images alone.",
 }
 
 ADDED = {

@@ -5,8 +5,10 @@ A finished job is never run again. Jobs run on any `concurrent.futures.Executor`
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -17,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from dermsynth import __version__
-from dermsynth.core.artefacts import CARD
+from dermsynth.core.artefacts import CARD, read_card
 from dermsynth.core.config import digest_of
-from dermsynth.core.errors import DermsynthError, InterruptedRunError
+from dermsynth.core.errors import ArtefactError, DermsynthError, InterruptedRunError
 
 Work = Callable[[Mapping[str, Any], Mapping[str, Path], Path], None]
 """(configuration, input folders by name, output folder) -> nothing; it makes the output folder, an artefact."""
@@ -92,7 +94,7 @@ def run_jobs(
     """
     root.mkdir(parents=True, exist_ok=True)
     ordered = _with_inputs(jobs)
-    states = {job: "done" if (root / job.folder / CARD).exists() else "waiting" for job in ordered}
+    states = {job: "done" if _is_whole(root / job.folder) else "waiting" for job in ordered}
     by_folder = {job.folder: job for job in ordered}
     running: dict[Future[float], Job] = {}
     with _dropping_what_waits(running):
@@ -110,6 +112,18 @@ def run_jobs(
                 _raise_from(future, job)
                 states[job] = "done"
     watch(states)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether a job's artefact is there as it was written; a damaged one is deleted, to be made again."""
+    if not (folder / CARD).exists():
+        return False
+    try:
+        read_card(folder, str(json.loads((folder / CARD).read_text(encoding="utf-8"))["kind"]))
+    except (ArtefactError, OSError, ValueError, LookupError):
+        shutil.rmtree(folder)
+        return False
+    return True
 
 
 def _with_inputs(jobs: Sequence[Job]) -> list[Job]:
