@@ -16,26 +16,30 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from dermsynth.algorithms import losses
-from dermsynth.algorithms.base import Adam, Algorithm, AlgorithmConfig, Batch, Phase, Scalars
+from dermsynth.algorithms.augment import Augmentation, DiscriminatingConfig
+from dermsynth.algorithms.base import Adam, Algorithm, Batch, Phase, Scalars, Sgd
+from dermsynth.algorithms.layers import doubling_maps, doublings, normal_init, own_class, with_class
 from dermsynth.core.errors import InputError
 
 _FIRST_PX = 4
 
 
-class DcganConfig(AlgorithmConfig):
-    """Paper 003's settings; `width` 64 is its network."""
+class DcganConfig(DiscriminatingConfig):
+    """Paper 003's settings; `width` 64 is its network. Its ablations vary batch size, learning rate, optimiser."""
 
     latent: int = Field(128, ge=1, description="length of the noise vector")
     width: int = Field(64, ge=1, description="maps next to the image; they double towards the 4 x 4 end")
     kernel_px: int = Field(5, ge=3, description="side of every kernel; odd, so that stride 2 halves exactly")
+    optimiser: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(2e-4, gt=0)
-    beta1: float = Field(0.5, ge=0, lt=1)
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's; SGD uses it as its momentum")
 
     @field_validator("kernel_px")
     @classmethod
@@ -52,11 +56,10 @@ class Dcgan(Algorithm):
     Config = DcganConfig
     config: DcganConfig
 
-    @staticmethod
-    def check_size(size_px: int) -> None:
+    @classmethod
+    def check(cls, config: DcganConfig, size_px: int, classes: tuple[str, ...]) -> None:
         """Raise InputError unless `size_px` is 4 doubled at least twice."""
-        stages = size_px // _FIRST_PX
-        if size_px < 16 or size_px % _FIRST_PX or stages & (stages - 1):
+        if (doublings(size_px, _FIRST_PX) or 0) < 2:
             raise InputError(
                 f"dcgan doubles 4 px up to the image size, so it makes 16, 32, 64, 128, … px, not {size_px}; "
                 "ingest the cohort at one of these sizes"
@@ -64,16 +67,23 @@ class Dcgan(Algorithm):
 
     def build(self) -> Mapping[str, nn.Module]:
         """Return `generator` and `discriminator` with DCGAN's initial weights."""
-        self.generator = Generator(self.config, self.size_px, self.classes)
-        self.discriminator = Discriminator(self.config, self.size_px, self.classes)
-        return {"generator": self.generator, "discriminator": self.discriminator}
+        self.generator = Generator(self.config, self.size_px, self.condition)
+        self.discriminator = Discriminator(self.config, self.size_px, self.condition)
+        self.augmentation = Augmentation(self.config)
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "augmentation": self.augmentation,
+        }
 
     def phases(self) -> list[Phase]:
         """Return one discriminator step, then one generator step."""
-        adam = Adam(learning_rate=self.config.learning_rate, beta1=self.config.beta1)
+        rate, beta1 = self.config.learning_rate, self.config.beta1
+        adam = Adam(learning_rate=rate, beta1=beta1)
+        optimiser = adam if self.config.optimiser == "adam" else Sgd(learning_rate=rate, momentum=beta1)
         return [
-            Phase("discriminator", self.discriminator, self.discriminator_loss, adam),
-            Phase("generator", self.generator, self.generator_loss, adam),
+            Phase("discriminator", self.discriminator, self.discriminator_loss, optimiser),
+            Phase("generator", self.generator, self.generator_loss, optimiser),
         ]
 
     @property
@@ -84,18 +94,20 @@ class Dcgan(Algorithm):
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Scalars]:
         """Return paper 003's d_loss_real + d_loss_fake."""
         fake = self.fake(batch).detach()
-        real_score = self.discriminator(batch.images, batch.labels)
-        fake_score = self.discriminator(fake, batch.labels)
-        loss = losses.discriminator_cross_entropy(real_score, fake_score)
+        score_real = self.discriminator(self.augmentation(batch.images, batch, "real"), batch.labels)
+        score_fake = self.discriminator(self.augmentation(fake, batch, "fake"), batch.labels)
+        loss = losses.discriminator_cross_entropy(score_real, score_fake)
         return loss, {
             "loss_discriminator": loss,
-            "real_probability": real_score.sigmoid().mean(),
-            "fake_probability": fake_score.sigmoid().mean(),
+            "score_real": score_real.mean(),
+            "score_fake": score_fake.mean(),
+            **self.augmentation.observe(score_real, batch),
         }
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Scalars]:
         """Return the non-saturating loss of the same fake images under the updated discriminator."""
-        loss = losses.generator_cross_entropy(self.discriminator(self.fake(batch), batch.labels))
+        fake = self.augmentation(self.fake(batch), batch, "generator")
+        loss = losses.generator_cross_entropy(self.discriminator(fake, batch.labels))
         return loss, {"loss_generator": loss}
 
     def fake(self, batch: Batch) -> Tensor:
@@ -106,26 +118,24 @@ class Dcgan(Algorithm):
 class Generator(nn.Module):
     """Noise N x latent, labels N -> images N x 3 x size x size in [-1, 1], float32."""
 
-    def __init__(self, config: DcganConfig, size_px: int, classes: int) -> None:
+    def __init__(self, config: DcganConfig, size_px: int, condition: int) -> None:
         super().__init__()
-        self.condition = classes if classes > 1 else 0
-        maps = _maps(config.width, size_px)[::-1]
+        self.condition = condition
+        maps = _maps(config, size_px)[::-1]
         self.first_maps = maps[0]
         # Batch norm subtracts the mean, so a bias before it would do nothing.
-        self.project = nn.Linear(config.latent + self.condition, maps[0] * _FIRST_PX**2, bias=False)
+        self.project = nn.Linear(config.latent + condition, maps[0] * _FIRST_PX**2, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(maps[0]), nn.ReLU(inplace=True)]
         for before, after in itertools.pairwise(maps):
             layers += [_up(before, after, config.kernel_px, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
         layers += [_up(maps[-1], 3, config.kernel_px, bias=True)]
         self.layers = nn.Sequential(*layers)
-        _initialise(self)
+        normal_init(self)
 
     def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
         """Return images in float32, whatever the precision of the layers."""
-        if self.condition:
-            one_hot = nn.functional.one_hot(labels, self.condition).to(noise.dtype)
-            noise = torch.cat([noise, one_hot], dim=1)
-        first = self.project(noise).view(-1, self.first_maps, _FIRST_PX, _FIRST_PX)
+        projected = self.project(with_class(noise, labels, self.condition))
+        first = projected.view(-1, self.first_maps, _FIRST_PX, _FIRST_PX)
         images: Tensor = self.layers(first.contiguous(memory_format=torch.channels_last))
         return images.float().tanh()
 
@@ -133,27 +143,25 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images N x 3 x size x size, labels N -> the logit of 'real' for the image's own class, N, float32."""
 
-    def __init__(self, config: DcganConfig, size_px: int, classes: int) -> None:
+    def __init__(self, config: DcganConfig, size_px: int, condition: int) -> None:
         super().__init__()
-        maps = _maps(config.width, size_px)
+        maps = _maps(config, size_px)
         layers: list[nn.Module] = [_down(3, maps[0], config.kernel_px, bias=True), nn.LeakyReLU(0.2, inplace=True)]
         for before, after in itertools.pairwise(maps):
             layers += [_down(before, after, config.kernel_px, bias=False), nn.BatchNorm2d(after)]
             layers += [nn.LeakyReLU(0.2, inplace=True)]
         self.layers = nn.Sequential(*layers)
-        self.score = nn.Linear(maps[-1] * _FIRST_PX**2, classes)
-        _initialise(self)
+        self.score = nn.Linear(maps[-1] * _FIRST_PX**2, condition or 1)
+        normal_init(self)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return one logit per image, in float32."""
-        scores: Tensor = self.score(self.layers(images).flatten(1)).float()
-        return scores.gather(1, labels[:, None]).squeeze(1)
+        return own_class(self.score(self.layers(images).flatten(1)).float(), labels)
 
 
-def _maps(width: int, size_px: int) -> list[int]:
+def _maps(config: DcganConfig, size_px: int) -> list[int]:
     """Return the number of maps at size/2, size/4, …, 4 px: 64, 128, 256, 512 for 64 px and width 64."""
-    stages = (size_px // _FIRST_PX).bit_length() - 1
-    return [width * 2**stage for stage in range(stages)]
+    return doubling_maps(config.width, doublings(size_px, _FIRST_PX) or 0)
 
 
 def _up(before: int, after: int, kernel_px: int, *, bias: bool) -> nn.Module:
@@ -162,14 +170,3 @@ def _up(before: int, after: int, kernel_px: int, *, bias: bool) -> nn.Module:
 
 def _down(before: int, after: int, kernel_px: int, *, bias: bool) -> nn.Module:
     return nn.Conv2d(before, after, kernel_px, 2, kernel_px // 2, bias=bias)
-
-
-def _initialise(network: nn.Module) -> None:
-    """Draw weights from N(0, 0.02) and batch-norm gains from N(1, 0.02) (DCGAN, section 4); biases start at 0."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, 0.02)
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d) and module.bias is not None:
-            nn.init.zeros_(module.bias)
