@@ -25,7 +25,8 @@ from common import CLASSES, Stopwatch, random_cohort, timed
 from dermsynth.algorithms.dcgan import Dcgan, DcganConfig
 from dermsynth.training import loop
 from dermsynth.training.device import describe, set_threads
-from dermsynth.training.loop import TrainConfig, _Run
+from dermsynth.training.config import TrainConfig
+from dermsynth.training.loop import _Run
 from dermsynth.training.samples import write_grid
 from dermsynth.training.stop import StopRequests
 

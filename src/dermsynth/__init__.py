@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from dermsynth.cohorts.split import SplitConfig, split
     from dermsynth.pools.sample import sample
     from dermsynth.reports.report import write_report
-    from dermsynth.training.loop import TrainConfig, train
+    from dermsynth.training.config import TrainConfig
+    from dermsynth.training.loop import train
     from dermsynth.trials.arms import ARMS, Material
     from dermsynth.trials.protocol import Protocol, load_protocol
     from dermsynth.trials.run import judge_trial, run_trial
@@ -35,7 +36,7 @@ _PUBLIC = {
     "Material": "trials.arms",
     "Protocol": "trials.protocol",
     "SplitConfig": "cohorts.split",
-    "TrainConfig": "training.loop",
+    "TrainConfig": "training.config",
     "algorithm_class": "algorithms",
     "audit_cohort": "audits.cohort",
     "fit": "classifiers.fit",

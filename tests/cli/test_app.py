@@ -12,7 +12,7 @@ from dermsynth.classifiers.fit import FitConfig
 from dermsynth.cli import audit, data, doctor, generate, trials  # noqa: F401 - importing registers the commands
 from dermsynth.cli.app import app, parse_counts, parse_settings
 from dermsynth.core.errors import ConfigError
-from dermsynth.training.loop import TrainConfig
+from dermsynth.training.config import TrainConfig
 from dermsynth.trials.protocol import PRESETS
 
 NO_OTHER: dict[str, str] = {}

@@ -14,7 +14,8 @@ from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.artefacts import read_card
 from dermsynth.core.errors import ArtefactError, InputError
 from dermsynth.pools.sample import draw_images, load_generator, sample
-from dermsynth.training.loop import TrainConfig, train
+from dermsynth.training.config import TrainConfig
+from dermsynth.training.loop import train
 
 
 @pytest.fixture(scope="module")

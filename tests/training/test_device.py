@@ -12,7 +12,8 @@ from torch import nn
 
 from dermsynth.algorithms.dcgan import Dcgan, DcganConfig
 from dermsynth.training import device
-from dermsynth.training.loop import TrainConfig, train
+from dermsynth.training.config import TrainConfig
+from dermsynth.training.loop import train
 
 DTYPES = [("bf16", torch.bfloat16), ("fp32", torch.float32)]
 

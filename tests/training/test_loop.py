@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -16,9 +16,10 @@ from tests.helpers import make_cohort, saved_cohort
 from dermsynth.algorithms.base import Adam, Algorithm, AlgorithmConfig, Batch, Phase
 from dermsynth.algorithms.dcgan import Dcgan, DcganConfig
 from dermsynth.core.artefacts import read_card
-from dermsynth.core.errors import ArtefactError, DivergedError, InputError, InterruptedRunError
+from dermsynth.core.errors import ArtefactError, ConfigError, DivergedError, InputError, InterruptedRunError
 from dermsynth.training import checkpoint
-from dermsynth.training.loop import TrainConfig, train
+from dermsynth.training.config import TrainConfig
+from dermsynth.training.loop import train
 
 SMALL = DcganConfig(width=2, batch_size=8)
 SHORT = TrainConfig(budget_kimg=0.4, precision="fp32", snapshots=2)
@@ -43,7 +44,7 @@ def test_a_run_leaves_networks_history_grids_and_a_card(tmp_path: Path) -> None:
     assert card["config"]["settings"]["width"] == 2
     lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert lines[-1]["images_seen"] == 400
-    assert {"loss_discriminator", "loss_generator", "real_probability", "fake_probability"} <= lines[0].keys()
+    assert {"loss_discriminator", "loss_generator", "score_real", "score_fake"} <= lines[0].keys()
     assert [path.stem for path in sorted((out / "samples").iterdir())] == ["000000200", "000000400"]
     assert not (tmp_path / "run.partial").exists()
 
@@ -163,44 +164,96 @@ def test_the_average_lies_between_the_first_and_the_last_weights(tmp_path: Path)
 
 
 class _Exploding(Algorithm):
-    """A network whose loss becomes NaN in a chosen step."""
+    """A network whose loss becomes NaN in the steps that end at some image counts, so many times."""
 
     name = "exploding"
     Config = AlgorithmConfig
-    fatal_step = 30
+    fatal: ClassVar[set[int]] = set()
+    times: ClassVar[int] = 1
+    latent = SMALL.latent
 
-    @staticmethod
-    def check_size(size_px: int) -> None:
+    @classmethod
+    def check(cls, config: AlgorithmConfig, size_px: int, classes: tuple[str, ...]) -> None:
         return
 
     def build(self) -> dict[str, torch.nn.Module]:
         self.generator = Dcgan(SMALL, self.size_px, self.classes).generator
-        self.step = 0
         return {"generator": self.generator}
-
-    @property
-    def latent(self) -> int:
-        return SMALL.latent
 
     def phases(self) -> list[Phase]:
         return [Phase("generator", self.generator, self.loss, Adam(learning_rate=1e-3))]
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        self.step += 1
         loss = self.generator(batch.noise, batch.labels).square().mean()
-        if self.step == self.fatal_step:
+        if batch.images_seen + len(batch.labels) in _Exploding.fatal and _Exploding.times:
+            _Exploding.times -= 1
             loss = loss * float("nan")
         return loss, {"loss_generator": loss}
 
 
-@pytest.mark.parametrize(("every_s", "kept"), [(0.0, r"at 232 images, is .*checkpoint"), (1e9, "no checkpoint")])
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_image_count(
-    tmp_path: Path, every_s: float, kept: str
+def explode(out: Path, at: set[int], times: int) -> Path:
+    _Exploding.fatal, _Exploding.times = at, times
+    return train(make_cohort(), _Exploding, AlgorithmConfig(batch_size=8), SHORT, out)
+
+
+@pytest.mark.parametrize(("fatal", "back_to"), [(240, 200), (120, 0)])
+def test_a_loss_that_is_not_finite_takes_the_run_back_to_the_last_snapshot_once(
+    tmp_path: Path, fatal: int, back_to: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = SHORT.changed(checkpoint_every_s=every_s)
-    with pytest.raises(DivergedError, match=rf"loss_generator is not finite at 240 images; .*{kept}"):
-        train(make_cohort(), _Exploding, AlgorithmConfig(batch_size=8), config, tmp_path / "run")
+    out = explode(tmp_path / "run", {fatal}, times=1)
+    told = f"loss_generator is not finite at {fatal} images: back to {back_to} images, with half the learning rate"
+    assert [json.loads(line) for line in (out / "findings.jsonl").read_text().splitlines()] == [
+        {"kind": "rolled back", "images_seen": back_to, "message": told}
+    ]
+    assert told in caplog.text
+    seen = [json.loads(line)["images_seen"] for line in (out / "history.jsonl").read_text().splitlines()]
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 400
+
+
+def test_after_going_back_the_learning_rate_is_half(tmp_path: Path) -> None:
+    # The only difference is the rate of the second half: weights of a network that never exploded lie elsewhere.
+    whole = networks(explode(tmp_path / "whole", set(), times=0))
+    halved = networks(explode(tmp_path / "halved", {208}, times=1))
+    first = networks(train_to_200(tmp_path / "first"))
+    name = "generator.project.weight"
+    ratio = (halved[name] - first[name]).abs().mean() / (whole[name] - first[name]).abs().mean()
+    assert 0.3 < ratio < 0.8
+
+
+def train_to_200(out: Path) -> Path:
+    _Exploding.fatal = set()
+    config = SHORT.changed(budget_kimg=0.2, snapshots=1)
+    return train(make_cohort(), _Exploding, AlgorithmConfig(batch_size=8), config, out)
+
+
+def test_a_loss_that_is_not_finite_again_stops_the_run_with_a_diagnosis(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=r"not finite at 280 images, again after the learning rate was halved; .*"):
+        explode(tmp_path / "run", {280}, times=2)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_went_back_continues_with_the_halved_rate(tmp_path: Path) -> None:
+    reference = networks(explode(tmp_path / "reference", {240}, times=1))
+    _Exploding.fatal, _Exploding.times = {240}, 1
+    settings = AlgorithmConfig(batch_size=8)
+    with pytest.raises(_StopError):
+        train(make_cohort(), _Exploding, settings, SHORT, tmp_path / "run", progress=stop_at(248))
+    assert _Exploding.times == 0, "it has gone back before it was stopped"
+    assert same(networks(train(make_cohort(), _Exploding, settings, SHORT, tmp_path / "run")), reference)
+
+
+class _Greedy(_Exploding):
+    """Asks for more memory than there is."""
+
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        loss = torch.empty(2**50).sum()
+        return loss, {}
+
+
+def test_memory_that_runs_out_says_what_to_lower(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"out of memory with batch_size 8: .*--set accumulate=2"):
+        train(make_cohort(), _Greedy, AlgorithmConfig(batch_size=8), SHORT, tmp_path / "run")
 
 
 def test_a_run_on_a_saved_cohort_records_its_identity(tmp_path: Path) -> None:

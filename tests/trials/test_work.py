@@ -13,7 +13,8 @@ from dermsynth.algorithms.dcgan import Dcgan, DcganConfig
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.artefacts import read_card
-from dermsynth.training.loop import TrainConfig, train
+from dermsynth.training.config import TrainConfig
+from dermsynth.training.loop import train
 from dermsynth.trials import work
 from dermsynth.trials.arms import ARMS, missing
 from dermsynth.trials.jobs import Job

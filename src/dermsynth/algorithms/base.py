@@ -152,6 +152,8 @@ class Algorithm(ABC):
     """Settings that matter only when images are drawn; they may be changed then."""
     twice_differentiated: ClassVar[frozenset[str]] = frozenset()
     """Networks whose gradients are part of a loss: they cannot be compiled."""
+    translates: ClassVar[bool] = False
+    """Whether it turns images of some classes into images of others; see `domains`."""
     scores_are_logits: ClassVar[bool] = True
     """Whether `score_real` and `score_fake` are logits of 'real', so that their gap says who is winning."""
 

@@ -17,6 +17,13 @@ def train(
     out: Out,
     kimg: Annotated[float, typer.Option(metavar="N", help="Budget in thousands of images.")] = 200.0,
     settings: Settings = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="A finished run whose networks are trained further.")
+    ] = None,
+    log: Annotated[
+        list[str] | None, typer.Option("--log", metavar="WHERE", help="Also log to tensorboard or mlflow; repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try a few steps, say what a run takes, and leave.")] = False,
     seed: Seed = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a finished run; start over where OUT.partial has other settings.")
@@ -28,11 +35,12 @@ def train(
     Ctrl-C saves the state; the same command continues it.
     """
     from dermsynth.algorithms import algorithm_class
-    from dermsynth.cli.progress import bar
+    from dermsynth.cli.progress import bar, show_estimate
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.core.config import parse
+    from dermsynth.training.config import TrainConfig
     from dermsynth.training.device import set_threads
-    from dermsynth.training.loop import TrainConfig
+    from dermsynth.training.estimate import estimate
     from dermsynth.training.loop import train as run
 
     chosen = algorithm_class(algorithm)
@@ -41,9 +49,24 @@ def train(
     algorithm_settings = parse(chosen.Config, given, f"settings of {algorithm}")
     config = parse(TrainConfig, {"budget_kimg": kimg, "seed": seed, **for_loop}, "settings of the training")
     set_threads(threads)
+    opened = Cohort.open(cohort)
+    if dry_run:
+        show_estimate(algorithm, config, estimate(opened, chosen, algorithm_settings, config, start=start))
+        return
     with bar(f"{algorithm} on {cohort}") as progress:
-        run(Cohort.open(cohort), chosen, algorithm_settings, config, out, force=force, progress=progress)
-    typer.echo(f"{out}: trained on {kimg:g} kimg; sample grids in {out / 'samples'}. Next: dermsynth sample {out} …")
+        run(
+            opened,
+            chosen,
+            algorithm_settings,
+            config,
+            out,
+            start=start,
+            loggers=log or (),
+            force=force,
+            progress=progress,
+        )
+    next_step = f"dermsynth {'translate' if chosen.translates else 'sample'} {out} …"
+    typer.echo(f"{out}: trained on {kimg:g} kimg; sample grids in {out / 'samples'}. Next: {next_step}")
 
 
 @command(app, "sample")

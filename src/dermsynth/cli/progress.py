@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,8 +12,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 if TYPE_CHECKING:
+    from dermsynth.training.config import TrainConfig
+    from dermsynth.training.estimate import Estimate
     from dermsynth.trials.jobs import Job, Watch
 
 console = Console(stderr=True)
@@ -39,16 +43,62 @@ def bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a function of (images done, images in all) that shows them with images/s and the time left."""
     rate = _Rate()
     if not console.is_terminal:
-        yield _lines(title, rate)
+        with _warnings_shown():
+            yield _lines(title, rate)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Progress(SpinnerColumn(), *columns, TimeRemainingColumn(), console=console) as progress:
+    shown = Progress(SpinnerColumn(), *columns, TimeRemainingColumn(), console=console)
+    with shown as progress, _warnings_shown():
         task = progress.add_task(title, total=None, rate="")
 
         def show(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total, rate=rate.text(done))
 
         yield show
+
+
+@contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """Print what dermsynth logs as warnings above the bar."""
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: console.print(f"note: {record.getMessage()}", highlight=False)  # type: ignore[method-assign]
+    logger = logging.getLogger("dermsynth")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def show_estimate(algorithm: str, config: TrainConfig, found: Estimate) -> None:
+    """Print what a run would take."""
+    machine = ", ".join(f"{value} {name}" if name == "threads" else str(value) for name, value in found.machine.items())
+    rate = 1000 * config.budget_kimg / (found.steps * found.step_s)
+    memory = f"{_mib(found.held_bytes)} weights and optimiser"
+    if found.peak_bytes is not None:
+        memory += f", {_mib(found.peak_bytes)} at the peak of a step"
+    fitted = ", ".join(f"{name} {count:,}" for name, count in found.fitted.items())
+    rows = {
+        "networks": ", ".join(f"{name} {count:,}" for name, count in found.parameters.items()) + " parameters",
+        "images": f"{fitted}; {found.held_out:,} more choose the snapshot",
+        "machine": machine,
+        "steps": f"{found.steps:,} of {1000 * found.step_s:,.0f} ms, {rate:,.0f} images/s",
+        "memory": memory,
+        "time": f"{_duration(found.total_s)}, of which {config.snapshots} looks take {config.snapshots * found.look_s:.0f} s",
+    }
+    table = Table(title=f"{algorithm}, {config.budget_kimg:g} kimg", box=None, show_header=False, title_justify="left")
+    for name, text in rows.items():
+        table.add_row(name, text)
+    Console().print(table)
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB"
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def _lines(title: str, rate: _Rate) -> Callable[[int, int], None]:

@@ -31,12 +31,17 @@ def encode(images: NDArray[np.uint8]) -> Floats:
         InputError: images of another size or type.
     """
     size = images.shape[1] if images.ndim == 4 else 0
-    if images.dtype != np.uint8 or size < 16 or size % _GRID or images.shape[1:] != (size, size, 3):
+    if images.dtype != np.uint8 or not can_encode(size) or images.shape[1:] != (size, size, 3):
         raise InputError(
             f"images are {images.dtype} {images.shape}; this encoder needs uint8 N x S x S x 3 with S a multiple of 8"
         )
     chunks = [_encode(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
     return np.concatenate(chunks) if chunks else np.empty((0, 3 * _GRID**2 + 4 * _DIRECTIONS + _RINGS))
+
+
+def can_encode(size_px: int) -> bool:
+    """Return whether images of this size can be encoded: the side is a multiple of 8 and at least 16."""
+    return size_px >= 16 and size_px % _GRID == 0
 
 
 def _encode(images: NDArray[np.uint8]) -> Floats:

@@ -48,7 +48,12 @@ def load_network(prefix: str, network: nn.Module, tensors: Mapping[str, Tensor],
 def optimiser_state(prefix: str, optimiser: Optimizer) -> dict[str, Tensor]:
     """Return the tensors an optimiser carries (moments, step counts) under `prefix`."""
     state = optimiser.state_dict()["state"]
-    return {f"{prefix}.{index}.{name}": tensor for index, kept in state.items() for name, tensor in kept.items()}
+    return {
+        f"{prefix}.{index}.{name}": tensor
+        for index, kept in state.items()
+        for name, tensor in kept.items()
+        if tensor is not None  # SGD without momentum
+    }
 
 
 def load_optimiser(prefix: str, optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:

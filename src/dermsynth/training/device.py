@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
+import os
 import platform
 from typing import TYPE_CHECKING, Literal
+
+from dermsynth.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
     from lightning_fabric import Fabric
 
-Precision = Literal["auto", "bf16", "fp32"]
+Precision = Literal["auto", "bf16", "tf32", "fp32"]
 
 
 def set_threads(threads: int) -> None:
@@ -31,18 +34,39 @@ def set_threads(threads: int) -> None:
 
 
 def make_fabric(precision: Precision = "auto") -> Fabric:
-    """Return Fabric on the best device of this machine.
+    """Return Fabric on the best device of this machine: an NVIDIA or Apple GPU, else the processor.
+
+    Under `torchrun` every process gets a Fabric of its own that knows the others.
 
     Args:
-        precision: `bf16` runs convolutions and matrix products in bfloat16 and keeps weights in float32; `fp32` runs
-            everything in float32; `auto` takes bf16 where the processor or the GPU has it in hardware.
+        precision: `bf16` runs convolutions and matrix products in bfloat16 and keeps weights in float32; `tf32` runs
+            them in TensorFloat-32, which NVIDIA GPUs have; `fp32` runs everything in float32; `auto` takes bf16 where
+            the processor or the GPU has it in hardware.
+
+    Raises:
+        ConfigError: `tf32` without an NVIDIA GPU.
     """
     # The umbrella package `lightning` may be absent; lightning-fabric is what we depend on.
+    import torch
     from lightning_fabric import Fabric
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on every start
     chosen = ("bf16" if has_fast_bf16() else "fp32") if precision == "auto" else precision
-    return Fabric(accelerator="auto", devices=1, precision="bf16-mixed" if chosen == "bf16" else "32-true")
+    if chosen == "tf32" and not torch.cuda.is_available():
+        raise ConfigError("precision tf32 needs an NVIDIA GPU, and none was found; choose auto, bf16 or fp32")
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high" if chosen == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = chosen == "tf32"
+    numeric = "bf16-mixed" if chosen == "bf16" else "32-true"
+    together = int(os.environ.get("WORLD_SIZE", "1"))
+    if together == 1:
+        return Fabric(accelerator="auto", devices=1, precision=numeric)
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", together))
+    fabric = Fabric(
+        accelerator="auto", strategy="ddp", devices=here, num_nodes=max(1, together // here), precision=numeric
+    )
+    fabric.launch()
+    return fabric
 
 
 def has_fast_bf16() -> bool:
@@ -58,10 +82,12 @@ def describe(fabric: Fabric) -> dict[str, str | int]:
     """Return what a card records of device, precision and threads: equal values promise equal bits."""
     import torch
 
+    tf32 = fabric.device.type == "cuda" and torch.get_float32_matmul_precision() == "high"
     return {
         "device": torch.cuda.get_device_name() if fabric.device.type == "cuda" else fabric.device.type,
-        "precision": str(fabric._precision.precision),
+        "precision": "tf32" if tf32 else str(fabric._precision.precision),
         "threads": torch.get_num_threads(),
+        **({"processes": fabric.world_size} if fabric.world_size > 1 else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 Draw = Callable[[int], Rows]
 """The rows of a step's batch, as a function of the step's number (from 0)."""
+_WHOLE = slice(None)
+_AT_ONCE = 1024
 
 
 def in_epochs(rows: Rows, batch_size: int, seed: int) -> Draw:
@@ -46,13 +49,16 @@ def in_epochs(rows: Rows, batch_size: int, seed: int) -> Draw:
     return draw
 
 
-def by_class(labels: Rows, shares: NDArray[np.float64], batch_size: int, seed: int) -> Draw:
+def by_class(
+    labels: Rows, shares: NDArray[np.float64], batch_size: int, seed: int, purpose: str = "feed"
+) -> Draw:
     """Return a draw that picks each row's class with these probabilities, then any row of the class.
 
     Args:
         labels: The class index of every row (N).
         shares: The probability of every class (K, sums to 1); zero for a class without rows.
         batch_size: Rows of one batch.
+        purpose: Another purpose gives other draws.
     """
     members = [np.flatnonzero(labels == label) for label in range(len(shares))]
     sizes = np.array([len(rows) for rows in members])
@@ -60,7 +66,7 @@ def by_class(labels: Rows, shares: NDArray[np.float64], batch_size: int, seed: i
     first = np.cumsum(sizes) - sizes
 
     def draw(step: int) -> Rows:
-        generator = numpy_generator(seed, "feed", step)
+        generator = numpy_generator(seed, purpose, step)
         classes = generator.choice(len(shares), size=batch_size, p=shares)
         offsets = (generator.random(batch_size) * sizes[classes]).astype(np.int64)
         return np.asarray(table[first[classes] + offsets])
@@ -69,17 +75,43 @@ def by_class(labels: Rows, shares: NDArray[np.float64], batch_size: int, seed: i
 
 
 class Feed:
-    """Batches of a training set on the device, addressed by step."""
+    """Batches of a training set on the device, addressed by step.
+
+    On a GPU all pixels stay there as bytes if they take less than half of its free memory; otherwise, and on a CPU,
+    they stay where they are, memory-mapped, and a batch at a time is read.
+    """
 
     def __init__(self, images: ImageStack, labels: Rows, draw: Draw, fabric: Fabric) -> None:
         self._images, self._labels, self._draw, self._fabric = images, labels, draw, fabric
+        self._resident = _on_gpu(images, fabric)
 
-    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the step's images (float32 N x 3 x H x W in [-1, 1], channels last) and labels (int64 N)."""
+    def batch(self, step: int, share: slice = _WHOLE) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images (float32 N x 3 x H x W in [-1, 1], channels last) and labels (int64 N) of a step.
+
+        `share` picks some of the step's rows.
+        """
         import torch
 
         from dermsynth.training.device import to_network
 
-        rows = self._draw(step)
-        images = to_network(torch.from_numpy(self._images[rows]), self._fabric)
-        return images, torch.from_numpy(self._labels[rows]).to(self._fabric.device)
+        rows = self._draw(step)[share]
+        if self._resident is None:
+            pixels = torch.from_numpy(self._images[rows])
+        else:
+            pixels = self._resident[torch.from_numpy(rows).to(self._fabric.device, non_blocking=True)]
+        labels = torch.from_numpy(self._labels[rows]).to(self._fabric.device, non_blocking=True)
+        return to_network(pixels, self._fabric), labels
+
+
+def _on_gpu(images: ImageStack, fabric: Fabric) -> torch.Tensor | None:
+    import torch
+
+    if fabric.device.type != "cuda":
+        return None
+    free_bytes, _ = torch.cuda.mem_get_info(fabric.device)
+    if math.prod(images.shape) > free_bytes / 2:
+        return None
+    resident = torch.empty(images.shape, dtype=torch.uint8, device=fabric.device)
+    for first in range(0, len(images), _AT_ONCE):
+        resident[first : first + _AT_ONCE] = torch.from_numpy(images[first : first + _AT_ONCE])
+    return resident

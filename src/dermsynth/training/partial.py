@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dermsynth.core import artefacts
 from dermsynth.core.errors import ArtefactError
+from dermsynth.training.monitors import Finding
 
-CHECKPOINT, SETTINGS = "checkpoint.safetensors", "settings.json"  # only while the run is partial
-NETWORKS, HISTORY, SEEN, SAMPLES = "networks.safetensors", "history.jsonl", "seen.parquet", "samples"
+CHECKPOINT, SETTINGS = "checkpoint.safetensors", "settings.json"
+GOOD, BEST = "snapshot.safetensors", "best.safetensors"
+WORKING = (CHECKPOINT, SETTINGS, GOOD, BEST)
+"""What is in the folder only while the run is partial: `GOOD` is the state at the last snapshot, `BEST` the average."""
+NETWORKS, SEEN, SAMPLES = "networks.safetensors", "seen.parquet", "samples"
+HISTORY, LOOKS, FINDINGS = "history.jsonl", "looks.jsonl", "findings.jsonl"
 
 
 class PartialRun:
@@ -21,8 +27,8 @@ class PartialRun:
         self.folder = folder
         self.checkpoint = folder / CHECKPOINT
 
-    def claim(self, identity: Mapping[str, Any], *, force: bool) -> bool:
-        """Return whether the folder holds a checkpoint of this very run; if it holds no run, start one in it.
+    def claim(self, identity: Mapping[str, Any], *, force: bool) -> None:
+        """Leave the state of this very run as it is; if the folder holds no run, start one in it.
 
         Args:
             identity: Flat JSON values; all of them must be equal for a run to be continued.
@@ -35,7 +41,7 @@ class PartialRun:
         if settings.exists():
             known = json.loads(settings.read_text(encoding="utf-8"))
             if known == identity:
-                return self.checkpoint.exists()
+                return
             if not force:
                 differences = ", ".join(
                     f"{name} {known.get(name)} → {identity.get(name)}"
@@ -50,30 +56,57 @@ class PartialRun:
             left = [path.name for path in self.folder.iterdir() if not path.name.startswith(".")]
             if left:
                 raise ArtefactError(f"{self.folder}: holds '{left[0]}' but no run; move it away or take another --out")
-        for name in (CHECKPOINT, HISTORY, NETWORKS, SEEN, SETTINGS):
+        for name in (*WORKING, HISTORY, LOOKS, FINDINGS, NETWORKS, SEEN):
             (self.folder / name).unlink(missing_ok=True)
         artefacts.write_json(settings, dict(identity))
-        return False
 
     def forget_after(self, images_seen: int) -> None:
         """Drop what a killed process wrote after its last checkpoint, and what it was writing when it died."""
         (self.folder / SAMPLES).mkdir(exist_ok=True)
         for unfinished in self.folder.rglob(".*.tmp-*"):
             unfinished.unlink()
-        history = self.folder / HISTORY
-        if history.exists():
-            lines = history.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]
-            kept = [line for line in whole if json.loads(line)["images_seen"] <= images_seen]
-            artefacts.write_atomically(history, "".join(kept).encode())
+        for name in (HISTORY, LOOKS, FINDINGS):
+            path = self.folder / name
+            if path.exists():
+                lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+                whole = [line for line in lines if line.endswith("\n")]
+                kept = [line for line in whole if json.loads(line)["images_seen"] <= images_seen]
+                artefacts.write_atomically(path, "".join(kept).encode())
         for grid in (self.folder / SAMPLES).glob("*.png"):
             if int(grid.stem) > images_seen:
                 grid.unlink()
 
-    def append(self, line: Mapping[str, float | int]) -> None:
-        """Add a line to the history."""
-        with (self.folder / HISTORY).open("a", encoding="utf-8") as file:
+    def append_history(self, line: Mapping[str, float]) -> None:
+        """Add a line of means to the history."""
+        self._append(HISTORY, line)
+
+    def append_look(self, look: Mapping[str, float]) -> None:
+        """Add what was measured at a snapshot."""
+        self._append(LOOKS, look)
+
+    def append_finding(self, finding: Finding) -> None:
+        """Add what a monitor noticed."""
+        self._append(FINDINGS, asdict(finding))
+
+    def history(self) -> list[dict[str, float]]:
+        """Return all lines of the history."""
+        return self._lines(HISTORY)
+
+    def looks(self) -> list[dict[str, float]]:
+        """Return what was measured at all snapshots."""
+        return self._lines(LOOKS)
+
+    def last_grid(self) -> Path | None:
+        """Return the newest sample grid, if there is one."""
+        return max((self.folder / SAMPLES).glob("*.png"), default=None)
+
+    def _append(self, name: str, line: Mapping[str, Any]) -> None:
+        with (self.folder / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+    def _lines(self, name: str) -> list[dict[str, float]]:
+        path = self.folder / name
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
 
     def grid(self, images_seen: int) -> Path:
         """Return where the sample grid of this moment goes."""

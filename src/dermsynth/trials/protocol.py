@@ -16,7 +16,7 @@ from dermsynth.cohorts.sources.phantom import PhantomConfig
 from dermsynth.cohorts.split import SplitConfig
 from dermsynth.core.config import Config, load_yaml, nearest, parse
 from dermsynth.core.errors import ConfigError, InputError
-from dermsynth.training.loop import TrainConfig
+from dermsynth.training.config import TrainConfig
 from dermsynth.trials.arms import ARMS, NEEDS_POOL
 from dermsynth.trials.verdict import Declared
 
@@ -40,9 +40,14 @@ class GeneratorChoice(Config):
     @model_validator(mode="after")
     def _settings_fit_the_algorithm(self) -> Self:
         try:
-            parse(algorithm_class(self.algorithm).Config, self.settings, f"settings of {self.algorithm}")
+            chosen = algorithm_class(self.algorithm)
+            parse(chosen.Config, self.settings, f"settings of {self.algorithm}")
         except ConfigError as error:
             raise ValueError(str(error)) from None
+        if chosen.translates:
+            raise ValueError(f"{self.algorithm} translates images; a trial's pools are drawn: choose another algorithm")
+        if self.training.classes:
+            raise ValueError("training.classes: a trial's generator learns all classes of its cohort; leave it out")
         return self
 
 
@@ -98,7 +103,10 @@ class Protocol(Config):
         if not set(self.arms) & set(NEEDS_POOL):
             return self
         try:
-            algorithm_class(self.generator.algorithm).check_size(self.cohort.size_px)
+            chosen = algorithm_class(self.generator.algorithm)
+            settings = chosen.Config(**self.generator.settings)
+            # The classes are known when the cohort is; a trial has at least two, and the size matters here.
+            chosen.check(settings, self.cohort.size_px, ("a", "b"))
         except InputError as error:
             raise ValueError(str(error)) from None
         return self

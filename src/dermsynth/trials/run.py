@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import shutil
@@ -209,6 +210,7 @@ def _start_worker() -> None:
     from dermsynth.training.device import set_threads
 
     set_threads(1)
+    logging.getLogger("dermsynth").addHandler(logging.NullHandler())  # the report tells what the monitors noticed
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

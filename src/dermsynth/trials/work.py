@@ -112,7 +112,8 @@ def make_cohort(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path
 def train_generator(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
     """Train one replica of the generator."""
     from dermsynth.algorithms import algorithm_class
-    from dermsynth.training.loop import TrainConfig, train
+    from dermsynth.training.config import TrainConfig
+    from dermsynth.training.loop import train
 
     chosen = algorithm_class(config["algorithm"])
     cohort = Cohort.open(inputs["cohort"])
