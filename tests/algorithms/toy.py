@@ -34,6 +34,11 @@ def make(
         return kind(parse(kind.Config, settings, "settings"), size_px, names)
 
 
+def parameters(network: nn.Module) -> int:
+    """Return the number of parameters of a network."""
+    return sum(p.numel() for p in network.parameters())
+
+
 def two_modes(n: int, size_px: int, step: int = 0, *, seed: int = 0) -> Tensor:
     """Return n images, alternately dark and bright, with a little noise in every pixel."""
     level = torch.tensor([DARK, BRIGHT])[torch.arange(n) % 2]
@@ -161,7 +166,7 @@ class Modes:
     @property
     def both(self) -> bool:
         """Whether each mode has a fair share and little lies between them."""
-        return min(self.dark, self.bright) > 0.2 and self.dark + self.bright > 0.8 and abs(self.mean) < 0.3
+        return min(self.dark, self.bright) > 0.15 and self.dark + self.bright > 0.7 and abs(self.mean) < 0.3
 
 
 def modes_found(images: Tensor) -> Modes:
