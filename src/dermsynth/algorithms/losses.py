@@ -57,7 +57,8 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor) ->
     """
     weight = mix.view(-1, 1, 1, 1)
     between = (weight * real + (1 - weight) * fake).detach().requires_grad_()
-    return (_gradient(critic, between).flatten(1).norm(dim=1) - 1).square().mean()
+    norms = _gradient(critic(between), between).flatten(1).norm(dim=1)
+    return (norms - 1).square().mean()
 
 
 def zero_centred_penalty(critic: Critic, images: Tensor) -> Tensor:
@@ -66,11 +67,16 @@ def zero_centred_penalty(critic: Critic, images: Tensor) -> Tensor:
     The loss is gamma / 2 times this.
     """
     at = images.detach().requires_grad_()
-    return _gradient(critic, at).square().flatten(1).sum(dim=1).mean()
+    return squared_gradient(critic(at), at)
 
 
-def _gradient(critic: Critic, images: Tensor) -> Tensor:
+def squared_gradient(scores: Tensor, images: Tensor) -> Tensor:
+    """Return E[‖∇D(x)‖²] from the scores of `images`, which require a gradient: no second forward pass."""
+    return _gradient(scores, images).square().flatten(1).sum(dim=1).mean()
+
+
+def _gradient(scores: Tensor, images: Tensor) -> Tensor:
     """Return the gradient of every image's mean score with respect to the image, in float32, differentiable."""
-    scores = critic(images).float().reshape(len(images), -1).mean(dim=1)
-    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    means = scores.float().reshape(len(images), -1).mean(dim=1)
+    (gradient,) = torch.autograd.grad(means.sum(), images, create_graph=True)
     return gradient.float()

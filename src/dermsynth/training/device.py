@@ -57,7 +57,7 @@ def make_fabric(precision: Precision = "auto") -> Fabric:
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high" if chosen == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = chosen == "tf32"
-    numeric = "bf16-mixed" if chosen == "bf16" else "32-true"
+    numeric: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if chosen == "bf16" else "32-true"
     together = int(os.environ.get("WORLD_SIZE", "1"))
     if together == 1:
         return Fabric(accelerator="auto", devices=1, precision=numeric)

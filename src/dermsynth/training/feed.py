@@ -49,9 +49,7 @@ def in_epochs(rows: Rows, batch_size: int, seed: int) -> Draw:
     return draw
 
 
-def by_class(
-    labels: Rows, shares: NDArray[np.float64], batch_size: int, seed: int, purpose: str = "feed"
-) -> Draw:
+def by_class(labels: Rows, shares: NDArray[np.float64], batch_size: int, seed: int, purpose: str = "feed") -> Draw:
     """Return a draw that picks each row's class with these probabilities, then any row of the class.
 
     Args:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def train(
             # A request to stop that arrives while the run is completed waits for the moment that takes.
             stop = held.enter_context(StopRequests())
             run.prepare(chosen, force=force)
-            with run.logging_to(make_loggers(loggers, out, flat(chosen)) if run.is_first else ()):
+            with run.logging_to(make_loggers(loggers, out, flat(chosen), run.seen) if run.is_first else ()):
                 run.run(progress, stop)
             run.complete(out, {"config": chosen, "licence": cohort.card.get("licence"), **(facts or {})})
     return out
@@ -157,7 +158,7 @@ class _Run:
         self.machine = ", ".join(
             [*(f"{name} {value}" for name, value in runs_on.items()), f"torch {torch.__version__}"]
         )
-        self._make_learner = lambda: Learner(material, algorithm_class, settings, config, self.fabric, start)
+        self._make_learner = partial(Learner, material, algorithm_class, settings, config, self.fabric, start)
         self.learner = self._make_learner()
         self.is_first = self.learner.processes.is_first
         self.batch_size, self.steps = self.learner.batch_size, self.learner.steps
@@ -195,6 +196,9 @@ class _Run:
         try:
             yield
             status = "finished"
+        except InterruptedRunError:
+            status = "stopped"
+            raise
         finally:
             for logger in loggers:
                 logger.close(status)
@@ -244,9 +248,7 @@ class _Run:
         checkpoint.save(self.folder / NETWORKS, tensors, {"digest": self.digest})
         held_out = self.material.held_out.table["image_id"].implode()
         seen = self.material.seen
-        artefacts.write_parquet(
-            self.folder / SEEN, seen.with_columns(held_out=seen["image_id"].is_in(held_out))
-        )
+        artefacts.write_parquet(self.folder / SEEN, seen.with_columns(held_out=seen["image_id"].is_in(held_out)))
         networks = self.learner.algorithm.networks
         card = {
             **facts,
@@ -349,9 +351,7 @@ class _Run:
         if self.is_first:
             self._looking = Looks(self.learner, self.material)
         self._tell(
-            Finding(
-                "rolled back", self.seen, f"{problem}: back to {self.seen:,} images, with half the learning rate"
-            )
+            Finding("rolled back", self.seen, f"{problem}: back to {self.seen:,} images, with half the learning rate")
         )
         self._save(self.partial.checkpoint)
 

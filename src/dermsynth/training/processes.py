@@ -64,7 +64,8 @@ class Processes:
             together = torch.cat([gradient.reshape(-1) for gradient in gradients])
             torch.distributed.all_reduce(together)
             together /= self.count
-            for gradient, average in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+            averages = torch.split(together, [gradient.numel() for gradient in gradients])
+            for gradient, average in zip(gradients, averages, strict=True):
                 gradient.copy_(average.view(gradient.shape))
 
     def agree(self, wish: bool) -> bool:

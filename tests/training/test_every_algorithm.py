@@ -1,0 +1,73 @@
+"""What every algorithm owes the loop: a run that breaks off continues bit for bit, and its images can be drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.algorithms.tiny import SIZE_PX, TINY
+from tests.helpers import make_cohort
+
+from dermsynth.algorithms import ALGORITHMS, algorithm_class
+from dermsynth.core.randomness import numpy_generator
+from dermsynth.training import checkpoint
+from dermsynth.training.config import TrainConfig
+from dermsynth.training.loop import train
+
+STEPS, BATCH = 24, 8
+
+
+class _StopError(Exception):
+    """Stands for anything that ends a process between two steps."""
+
+
+def run(name: str, out: Path, *, stop_at: int | None = None, every_s: float = 0.0, **training: Any) -> Path:
+    def progress(done: int, total: int) -> None:
+        if stop_at is not None and done >= stop_at * BATCH:
+            raise _StopError
+
+    chosen = algorithm_class(name)
+    settings = chosen.Config(**{"batch_size": BATCH, **TINY[name]})
+    budget = STEPS * settings.batch_size / 1000
+    config = TrainConfig(budget_kimg=budget, precision="fp32", snapshots=3, checkpoint_every_s=every_s, **training)
+    cohort = make_cohort((60, 100, 200), size_px=SIZE_PX.get(name, 16))
+    return train(cohort, chosen, settings, config, out, progress=progress)
+
+
+def networks(folder: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(folder / "networks.safetensors")[0]
+
+
+def lines(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_algorithm_is_tested() -> None:
+    assert set(TINY) == set(ALGORITHMS)
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_a_run_that_broke_off_continues_bit_for_bit(name: str, tmp_path: Path) -> None:
+    whole = run(name, tmp_path / "whole", every_s=1e9)
+    broken = int(numpy_generator(0, f"break {name}").integers(2, STEPS))
+    with pytest.raises(_StopError):
+        run(name, tmp_path / "run", stop_at=broken)
+    continued = run(name, tmp_path / "run")
+    ours, theirs = networks(continued), networks(whole)
+    assert ours.keys() == theirs.keys()
+    assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
+    assert lines(continued / "looks.jsonl") == lines(whole / "looks.jsonl")
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_every_loss_is_finite_and_the_generator_moves(name: str, tmp_path: Path) -> None:
+    out = run(name, tmp_path / "run", every_s=1e9)
+    history = lines(out / "history.jsonl")
+    losses = [value for line in history for key, value in line.items() if key.startswith("loss_")]
+    assert losses
+    assert np.isfinite(losses).all()
+    assert lines(out / "looks.jsonl")[-1]["change"] > 0
