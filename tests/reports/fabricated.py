@@ -106,6 +106,13 @@ def add_audit(folder: Path) -> None:
     artefacts.write_json(folder / "audit.json", findings)
 
 
+def add_findings(folder: Path, *messages: str) -> None:
+    """Let the monitors of a trial's generator have noticed something at its end."""
+    (run,) = folder.glob("jobs/run-*")
+    lines = [{"kind": message.partition(":")[0], "images_seen": 12_000, "message": message} for message in messages]
+    _write_lines(run / "findings.jsonl", lines)
+
+
 def _train_counts(arm: str) -> dict[str, int]:
     return {c: max(n, TARGET) for c, n in TRAIN.items()} if arm in ENLARGED else TRAIN
 
@@ -158,14 +165,28 @@ def _run(out: Path, size_px: int) -> str:
                 "wall_s": 0.4 * i,
                 "loss_discriminator": 1.1 + 0.4 * np.exp(-i / 20) + 0.1 * generator.normal(),
                 "loss_generator": 1.2 + 0.8 * (1 - np.exp(-i / 40)) + 0.15 * generator.normal(),
-                "real_probability": 0.62 + 0.1 * np.exp(-i / 30) + 0.03 * generator.normal(),
-                "fake_probability": 0.36 - 0.1 * np.exp(-i / 30) + 0.03 * generator.normal(),
+                "score_real": 0.5 + 0.4 * np.exp(-i / 30) + 0.1 * generator.normal(),
+                "score_fake": -0.6 - 0.4 * np.exp(-i / 30) + 0.1 * generator.normal(),
             }
             for i in range(1, 121)
         ]
-        (draft.path / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        _write_lines(draft.path / "history.jsonl", lines)
+        looks = [
+            {
+                "images_seen": 1500 * i,
+                "kernel_distance": (40.0, 0.79, 0.46, 0.38, 0.23, 0.12, 0.13, 0.14)[i - 1],
+                "kernel_floor": -0.006,
+                "diversity": 19.5 * (1 - 0.5 * np.exp(-i / 2)),
+                "real_diversity": 19.5,
+                "coverage": 0.76 * (1 - np.exp(-i / 2.5)),
+                "real_coverage": 0.963,
+                **({"change": 20 / i} if i > 1 else {}),
+            }
+            for i in range(1, 9)
+        ]
+        _write_lines(draft.path / "looks.jsonl", looks)
         config = {"algorithm": "dcgan", "settings": {"batch_size": 64}, "training": {"seed": 0}}
-        draft.card.update(wall_s=48.3, config=config, licence="CC-BY-NC-4.0")
+        draft.card.update(wall_s=48.3, config=config, licence="CC-BY-NC-4.0", chosen_at=9000)
     return f"jobs/{out.name}"
 
 
@@ -191,5 +212,9 @@ def _fit(out: Path, table: pl.DataFrame, arm: str, seed: int) -> None:
         ]
         for line in lines:
             line["val_balanced_accuracy"] += 0.015 * generator.normal()
-        (draft.path / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        _write_lines(draft.path / "history.jsonl", lines)
         draft.card.update(arm=arm, seed=seed, wall_s=21.7, chosen_images_seen=640 * (14 + seed), device="cpu")
+
+
+def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))

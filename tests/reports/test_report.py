@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fabricated import add_audit, add_fidelity, fabricate
+from fabricated import add_audit, add_fidelity, add_findings, fabricate
 
 from dermsynth.core import artefacts
 from dermsynth.reports.report import write_report
@@ -212,6 +212,39 @@ def test_jobs_without_samples_and_history_are_handled(least: Path, tmp_path: Pat
             del card["files"][name]
         artefacts.write_json(job / "card.json", card)
     assert "kept no samples and no history" in Page(write_report(trial).read_text(encoding="utf-8")).text
+
+
+def test_the_generator_is_shown_beside_real_images(page: Page) -> None:
+    labels = [attributes.get("aria-label", "") for attributes in page.all("svg")]
+    assert "kernel distance over images seen: from 40.00 to 0.14; real images: -0.01." in labels
+    assert [label for label in labels if label.startswith(("diversity over", "coverage over"))]
+    assert "The ring marks the snapshot that was kept" in page.text
+
+
+def test_monitors_that_noticed_nothing_say_so(page: Page) -> None:
+    assert "The monitors of the training noticed nothing" in page.text
+
+
+def test_what_the_monitors_noticed_is_told(least: Path, tmp_path: Path) -> None:
+    trial = Path(shutil.copytree(least, tmp_path / "trial"))
+    add_findings(trial, "mode collapse: <all> alike", "getting worse: stop earlier")
+    text = Page(write_report(trial).read_text(encoding="utf-8")).text
+    assert "at 12,000 images mode collapse: <all> alike at 12,000 images getting worse: stop earlier" in text
+    assert "noticed nothing" not in text
+
+
+def test_every_loss_of_an_algorithm_is_drawn(least: Path, tmp_path: Path) -> None:
+    # One without a discriminator: no scores, and losses with names of its own.
+    trial = Path(shutil.copytree(least, tmp_path / "trial"))
+    (run,) = trial.glob("jobs/run-*")
+    history = [{"images_seen": 100 * i, "loss_flow": 1 / i, "loss_own_term": 0.5, "rate": 3.0} for i in range(1, 5)]
+    (run / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in history))
+    card = json.loads((run / "card.json").read_text())
+    del card["files"]["history.jsonl"]
+    artefacts.write_json(run / "card.json", card)
+    labels = [a.get("aria-label", "") for a in Page(write_report(trial).read_text(encoding="utf-8")).all("svg")]
+    assert "loss over images seen: flow from 1.00 to 0.25; own term from 0.50 to 0.50." in labels
+    assert not [label for label in labels if label.startswith("mean score")]
 
 
 def test_a_trial_without_a_generator_is_handled(least: Path, tmp_path: Path) -> None:

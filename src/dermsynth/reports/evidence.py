@@ -22,11 +22,19 @@ History = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Run:
-    """One trained generator: its history and the sample grids it drew on the way, oldest first."""
+    """One trained generator.
+
+    Attributes:
+        card: Its card; `history`: means of its losses and scores.
+        samples: The grids it drew on the way, oldest first, by images seen.
+        looks: What was measured of its images on the way; `findings`: what the monitors noticed.
+    """
 
     card: Card
     history: History
     samples: dict[int, Path]
+    looks: History
+    findings: History
 
 
 @dataclass(frozen=True)
@@ -143,7 +151,8 @@ def _verdict(path: Path) -> dict[str, Any]:
 def _run(path: Path) -> Run:
     card = artefacts.read_card(path, "run")
     samples = {int(file.stem): file for file in (path / "samples").glob("*.png") if file.stem.isdigit()}
-    return Run(card, _lines(path / "history.jsonl"), dict(sorted(samples.items())))
+    history, looks, findings = (_lines(path / f"{name}.jsonl") for name in ("history", "looks", "findings"))
+    return Run(card, history, dict(sorted(samples.items())), looks, findings)
 
 
 def _fit(path: Path, verdict: Mapping[str, Any]) -> Fit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from dermsynth.reports.texts import ADDED
 COLUMNS, ROWS = 3, 2
 """Images of one class in a contact sheet."""
 SNAPSHOTS = 6
+_LOSS = "loss_"
+_STEEP = 5
 _SMOOTHED = 40  # points of a generator's curve: the mean of what lies between, or noise hides the course
 
 
@@ -102,25 +105,57 @@ def snapshots(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def generator_curves(evidence: Evidence) -> list[str]:
-    """Return the plots of the losses and of what the discriminator believes; none without such a history."""
+    """Return the plots of all losses and of the discriminator's scores; none without such a history."""
+    run = evidence.runs[0] if evidence.runs else None
+    names = [name for line in run.history for name in line if name.startswith(_LOSS)] if run else []
+    losses = {name: name.removeprefix(_LOSS).replace("_", " ") for name in dict.fromkeys(names)}
     found = []
-    for name, axis, entries, limits in (
-        ("losses", "loss", {"loss_generator": "generator", "loss_discriminator": "discriminator"}, None),
-        ("beliefs", "mean D(image)", {"real_probability": "D(real)", "fake_probability": "D(fake)"}, (0.0, 1.0)),
+    for name, axis, entries in (
+        ("losses", "loss", losses),
+        ("scores", "mean score", {"score_real": "real", "score_fake": "synthetic"}),
     ):
-        curves = [
-            curve
-            for run in evidence.runs[:1]
-            for entry, label in entries.items()
-            if (curve := _course(run, entry, label)) is not None
-        ]
+        curves = [curve for entry, label in entries.items() if run and (curve := _course(run, entry, label))]
         if curves:
             ends = "; ".join(f"{c.name} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for c in curves)
             label = f"{axis} over images seen: {ends}."
-            found.append(
-                figures.progress(name, curves, axis=axis, width_px=440, height_px=260, label=label, limits=limits)
-            )
+            found.append(figures.progress(name, _roles(curves), axis=axis, width_px=440, height_px=260, label=label))
     return found
+
+
+def generator_looks(evidence: Evidence) -> dict[str, Any] | None:
+    """Return plots of what was measured of the generator's images on the way, and the monitors' findings, if any."""
+    if not evidence.runs:
+        return None
+    run = evidence.runs[0]
+    plots = []
+    for name, measured, real in (
+        ("kernel distance", "kernel_distance", "kernel_floor"),
+        ("diversity", "diversity", "real_diversity"),
+        ("coverage", "coverage", "real_coverage"),
+    ):
+        (x, y), (_, floor) = _points(run.looks, measured), _points(run.looks, real)
+        if len(x) > 1 and len(x) == len(floor):
+            kept = run.card.get("chosen_at")
+            chosen = (float(kept),) if isinstance(kept, int | float) and x[0] <= kept <= x[-1] else ()
+            curves = [Curve("real", x, floor, "control"), Curve("synthetic", x, y, "treatment", chosen)]
+            # A generator that has hardly begun is so far away that nothing else would be seen on its scale.
+            top = max(float(floor.max()), min(float(y.max()), _STEEP * float(np.median(y))))
+            low = min(0.0, float(y.min()), float(floor.min()))
+            plots.append(
+                figures.progress(
+                    name.replace(" ", "-"),
+                    curves,
+                    axis=name,
+                    width_px=310,
+                    height_px=230,
+                    label=f"{name} over images seen: from {y[0]:.2f} to {y[-1]:.2f}; real images: {floor[-1]:.2f}.",
+                    limits=(low - 0.03 * (top - low), top + 0.05 * (top - low)),
+                )
+            )
+    findings = [
+        {"images_seen": numbers.count(line["images_seen"]), "message": line["message"]} for line in run.findings
+    ]
+    return {"plots": plots, "findings": findings} if plots or findings else None
 
 
 def fit_curves(evidence: Evidence) -> dict[str, str] | None:
@@ -162,8 +197,18 @@ def _course(run: Run, entry: str, label: str) -> Curve | None:
     if len(x) < 2:
         return None
     chunks = np.array_split(np.arange(len(x)), min(len(x), _SMOOTHED))
-    role = "treatment" if label in ("generator", "D(fake)") else "control"
-    return Curve(label, np.array([x[c].mean() for c in chunks]), np.array([y[c].mean() for c in chunks]), role)
+    return Curve(label, np.array([x[c].mean() for c in chunks]), np.array([y[c].mean() for c in chunks]))
+
+
+def _roles(curves: list[Curve]) -> list[Curve]:
+    """Return the curves with one of the generator as treatment and one of its opponent as control."""
+    left = {"treatment": ("generator", "synthetic"), "control": ("discriminator", "critic", "real")}
+    found = []
+    for curve in curves:
+        role = next((role for role, words in left.items() if curve.name.startswith(words)), "other")
+        left.pop(role, None)
+        found.append(replace(curve, role=role))
+    return found
 
 
 def _arm_course(evidence: Evidence, arm: str) -> Curve | None:

@@ -78,6 +78,7 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "grids": material.grids(evidence),
         "snapshots": material.snapshots(evidence),
         "generator_curves": material.generator_curves(evidence),
+        "generator_looks": material.generator_looks(evidence),
         "fit_curves": material.fit_curves(evidence),
         "fidelity": evidence.fidelity,
         "audit": evidence.audit,
