@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from functools import cache
@@ -141,14 +142,10 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def known_keys() -> list[tuple[str, FieldInfo]]:
-    """Return the keys of a protocol and of every algorithm's settings; `kind` chooses a source and has no row."""
-    from dermsynth.algorithms import ALGORITHMS, algorithm_class
+    """Return the keys of a protocol; `kind` chooses a source and has no row."""
     from dermsynth.trials.protocol import Protocol
 
-    fields = [*fields_of(Protocol)]
-    for name in ALGORITHMS:
-        fields += fields_of(algorithm_class(name).Config)
-    return [(name, field) for name, field in fields if name != "kind"]
+    return [(name, field) for name, field in fields_of(Protocol) if name != "kind"]
 
 
 def documented_keys() -> list[tuple[str, str]]:
@@ -176,6 +173,15 @@ def test_the_protocol_page_has_the_defaults_of_the_code() -> None:
             assert field.default in values, f"{name}: {field.default} is not in {defaults}"
 
 
+def test_the_tables_of_settings_are_those_of_the_code() -> None:
+    from dermsynth.algorithms import ALGORITHMS
+
+    found = runpy.run_path(str(DOCS / "settings.py"))
+    page = (DOCS / "algorithms.md").read_text(encoding="utf-8")
+    assert page == found["written"](page), "run: python docs/settings.py"
+    assert set(re.findall(r"<!-- settings of (\S+) -->", page)) == set(ALGORITHMS)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_protocol_in_the_documentation_is_valid(page: Path) -> None:
     from dermsynth.core.config import parse
@@ -190,7 +196,8 @@ def test_the_algorithm_in_the_documentation_trains(tmp_path: Path) -> None:
     from torch import nn
 
     from dermsynth.cohorts.cohort import Cohort
-    from dermsynth.training.loop import TrainConfig, train
+    from dermsynth.training.config import TrainConfig
+    from dermsynth.training.loop import train
 
     class Linear(nn.Module):
         def __init__(self, size_in: int, shape: tuple[int, ...]) -> None:
