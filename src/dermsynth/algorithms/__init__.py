@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ALGORITHMS = {
     "dcgan": "dermsynth.algorithms.dcgan:Dcgan",
+    "gan": "dermsynth.algorithms.gan:Gan",
+    "lapgan": "dermsynth.algorithms.lapgan:Lapgan",
 }
 
 

@@ -29,6 +29,21 @@ def doublings(size_px: int, first_px: int = 4) -> int | None:
     return times.bit_length() - 1
 
 
+def capped_maps(width: int, most_maps: int, size_px: int) -> int:
+    """Return the number of maps at a size: `width` at 64 px, twice as many at half the side, within 1 and `most_maps`.
+
+    256 and 512 are Progressive GAN's (arXiv:1710.10196, table 2): 512 up to 32 px, 16 at 1024 px.
+    """
+    return max(1, min(most_maps, width * 64 // size_px))
+
+
+def pixel_norm(x: Tensor) -> Tensor:
+    """Return x, N x C or N x C x H x W, with a mean square of 1 over C (arXiv:1710.10196, section 4.2)."""
+    length: Tensor = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float32)
+    scale = (length.square() / x.shape[1] + 1e-8).rsqrt()
+    return x * scale.to(x.dtype)
+
+
 def normal_init(network: nn.Module, deviation: float = 0.02) -> None:
     """Draw weights from N(0, deviation) and norm gains from N(1, deviation); biases start at 0 (DCGAN, section 4)."""
     for module in network.modules():
@@ -40,6 +55,21 @@ def normal_init(network: nn.Module, deviation: float = 0.02) -> None:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def he_init(layers: nn.Sequential, condition: int = 0) -> None:
+    """Draw the weights of linear layers so that what passes keeps its variance through ReLUs; biases start at 0.
+
+    He et al. 2015, arXiv:1502.01852, uniform. The first layer's last `condition` inputs, a one-hot class, weigh as much
+    as all others together: as one input among thousands of pixels the class is not found.
+    """
+    linear = [module for module in layers.modules() if isinstance(module, nn.Linear)]
+    for layer in linear:
+        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    if condition:
+        with torch.no_grad():
+            linear[0].weight[:, -condition:].normal_()
 
 
 class EqualisedLinear(nn.Module):
@@ -98,4 +128,3 @@ class MinibatchDeviation(nn.Module):
 def doubling_maps(width: int, stages: int) -> list[int]:
     """Return the number of maps from the image inwards: 64, 128, 256, 512 for width 64 and 4 stages."""
     return [width * 2**stage for stage in range(stages)]
-
