@@ -34,7 +34,7 @@ def run(name: str, out: Path, *, stop_at: int | None = None, every_s: float = 0.
     settings = chosen.Config(**{"batch_size": BATCH, **TINY[name]})
     budget = STEPS * settings.batch_size / 1000
     config = TrainConfig(budget_kimg=budget, precision="fp32", snapshots=3, checkpoint_every_s=every_s, **training)
-    cohort = make_cohort((60, 100, 200), size_px=SIZE_PX.get(name, 16))
+    cohort = make_cohort((60, 400, 400), size_px=SIZE_PX[name])
     return train(cohort, chosen, settings, config, out, progress=progress)
 
 

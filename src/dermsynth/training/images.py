@@ -21,7 +21,7 @@ from dermsynth.training.partial import NETWORKS, SEEN
 
 IDENTIFIERS = ("image_id", "lesion_id", "patient_id", "sha256")
 """What `seen.parquet` says of every image that the networks saw: enough to find it again in another cohort."""
-_FEWEST = 16
+FEWEST = 16
 """Fewer held-out images than this say nothing about a snapshot."""
 
 
@@ -143,7 +143,7 @@ def hold_out(part: Cohort, most: int, seed: int) -> NDArray[np.bool_]:
         if (wanted <= room).all():
             room = room - wanted
             kept[rows] = True
-    return kept if kept.sum() >= _FEWEST else np.zeros_like(kept)
+    return kept if kept.sum() >= FEWEST else np.zeros_like(kept)
 
 
 def _of_classes(part: Cohort, names: tuple[str, ...], where: str) -> Cohort:

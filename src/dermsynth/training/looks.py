@@ -16,7 +16,7 @@ from dermsynth.metrics.coverage import coverage, mean_distance
 from dermsynth.metrics.kernel import kernel_distance
 from dermsynth.training.device import to_network
 from dermsynth.training.learner import Learner
-from dermsynth.training.images import TrainingImages
+from dermsynth.training.images import FEWEST, TrainingImages
 from dermsynth.training.samples import draw_grid, generate, translate
 
 _AT_ONCE = 64
@@ -40,7 +40,7 @@ class Looks:
             cohort.select(cohort.table["label"].is_in(wanted).to_numpy())
             for cohort in (material.fitted, material.held_out)
         )
-        self.can_measure = len(held_out) > 1 and handmade.can_encode(held_out.size_px)
+        self.can_measure = len(held_out) >= FEWEST and handmade.can_encode(held_out.size_px)
         self._sources = None if domains is None else _sources(learner, material, domains[0], max(len(held_out), 8))
         if self.can_measure:
             self._labels = material.labels(held_out)
