@@ -18,7 +18,7 @@ from dermsynth.training import checkpoint
 from dermsynth.training.config import TrainConfig
 from dermsynth.training.loop import train
 
-STEPS, BATCH = 24, 8
+STEPS = 24
 
 
 class _StopError(Exception):
@@ -26,12 +26,13 @@ class _StopError(Exception):
 
 
 def run(name: str, out: Path, *, stop_at: int | None = None, every_s: float = 0.0, **training: Any) -> Path:
+    chosen = algorithm_class(name)
+    settings = chosen.Config(**{"batch_size": 8, **TINY[name]})
+
     def progress(done: int, total: int) -> None:
-        if stop_at is not None and done >= stop_at * BATCH:
+        if stop_at is not None and done >= stop_at * settings.batch_size:
             raise _StopError
 
-    chosen = algorithm_class(name)
-    settings = chosen.Config(**{"batch_size": BATCH, **TINY[name]})
     budget = STEPS * settings.batch_size / 1000
     config = TrainConfig(budget_kimg=budget, precision="fp32", snapshots=3, checkpoint_every_s=every_s, **training)
     cohort = make_cohort((60, 400, 400), size_px=SIZE_PX[name])
