@@ -15,6 +15,7 @@ ALGORITHMS = {
     "dcgan": "dermsynth.algorithms.dcgan:Dcgan",
     "gan": "dermsynth.algorithms.gan:Gan",
     "lapgan": "dermsynth.algorithms.lapgan:Lapgan",
+    "rectified-flow": "dermsynth.algorithms.rectified_flow:RectifiedFlow",
 }
 
 
