@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.algorithms.tiny import TINY
 from tests.journeys.commands import TRIAL, dermsynth, start
 
 pytestmark = pytest.mark.xdist_group("stopping")
@@ -22,7 +23,7 @@ SETTINGS = ["--set", "width=2", "--set", "batch_size=8", "--set", "checkpoint_ev
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a split cohort and a run that nobody stopped."""
     folder = tmp_path_factory.mktemp("stopping")
-    dermsynth("ingest", "phantom", "--size", "16", "--set", "counts={mel: 30, nv: 60}", "--out", "cohort", cwd=folder)
+    dermsynth("ingest", "phantom", "--size", "32", "--set", "counts={mel: 30, nv: 60}", "--out", "cohort", cwd=folder)
     dermsynth("split", "cohort", "--val", "0.25", "--test", "0.25", cwd=folder)
     dermsynth(*TRAIN, *SETTINGS, "--out", "whole", cwd=folder)
     return folder
@@ -40,10 +41,29 @@ def networks_sha256(run: Path) -> str:
 
 
 def test_a_killed_training_continues_bit_for_bit(work: Path) -> None:
+    kill_and_continue(work, [*TRAIN, *SETTINGS], kills=3)
+    assert networks_sha256(work / "killed") == networks_sha256(work / "whole")
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "stylegan2"])
+def test_an_algorithm_that_remembers_more_continues_as_well(work: Path, name: str) -> None:
+    # An image pool; the probability of altered images, the mean path length and the mean style.
+    settings = {**TINY[name], "batch_size": 4, "checkpoint_every_s": 0.05}
+    pairs = [text for key, value in settings.items() for text in ("--set", f"{key}={json.dumps(value)}")]
+    if name == "stylegan2":
+        pairs += ["--set", "classes=[nv]"]
+    train = ["train", name, "cohort", "--kimg", "0.4", "--threads", "1", *pairs, "--out"]
+    kill_and_continue(work, train[:-1], kills=1, out=f"killed-{name}")
+    dermsynth(*train, f"whole-{name}", cwd=work)
+    assert networks_sha256(work / f"killed-{name}") == networks_sha256(work / f"whole-{name}")
+
+
+def kill_and_continue(work: Path, train: list[str], kills: int, out: str = "killed") -> None:
+    """Kill a training at random moments, each after a new checkpoint, then let it finish."""
     moments = random.Random(0)
-    for _ in range(3):
-        process = start(*TRAIN, *SETTINGS, "--out", "killed", cwd=work)
-        checkpoint = work / "killed.partial" / "checkpoint.safetensors"
+    for _ in range(kills):
+        process = start(*train, "--out", out, cwd=work)
+        checkpoint = work / f"{out}.partial" / "checkpoint.safetensors"
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         wait_for(
             lambda checkpoint=checkpoint, before=before: checkpoint.exists() and checkpoint.stat().st_mtime_ns > before,
@@ -52,9 +72,8 @@ def test_a_killed_training_continues_bit_for_bit(work: Path) -> None:
         time.sleep(moments.random() * 0.2)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        assert not (work / "killed").exists()
-    dermsynth(*TRAIN, *SETTINGS, "--out", "killed", cwd=work)
-    assert networks_sha256(work / "killed") == networks_sha256(work / "whole")
+        assert not (work / out).exists()
+    dermsynth(*train, "--out", out, cwd=work)
 
 
 def test_ctrl_c_in_training_saves_the_state_and_says_how_to_continue(work: Path) -> None:
