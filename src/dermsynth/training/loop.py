@@ -313,10 +313,9 @@ class _Run:
             for logger in self._loggers:
                 logger.line(self.seen, {name: value for name, value in look.items() if name != "images_seen"})
                 logger.picture(self.seen, self.partial.grid(self.seen))
-            logits = self.learner.algorithm.scores_are_logits
-            for finding in findings(self.history, self.looks, logits=logits):
-                if finding.images_seen == self.seen:
-                    self._tell(finding)
+            logits, settings = self.learner.algorithm.scores_are_logits, self.learner.algorithm.config.canonical()
+            for finding in findings(self.history, self.looks, logits=logits, settings=settings):
+                self._tell(finding)
         self._save(self.folder / GOOD)
 
     def _tell(self, finding: Finding) -> None:
