@@ -14,10 +14,10 @@ from dermsynth.algorithms.base import Algorithm, AlgorithmConfig
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.training.config import TrainConfig
 from dermsynth.training.device import describe, make_fabric
+from dermsynth.training.images import Start, gather
 from dermsynth.training.learner import Learner, has_weights
 from dermsynth.training.looks import Looks
 from dermsynth.training.loop import explained_memory
-from dermsynth.training.images import Start, gather
 
 _MOMENTS = (0.05, 0.5, 0.95)
 """Where in the run steps are tried: networks that grow are quick at first."""

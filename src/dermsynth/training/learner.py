@@ -18,7 +18,7 @@ from dermsynth.training import checkpoint
 from dermsynth.training.config import TrainConfig
 from dermsynth.training.ema import Average
 from dermsynth.training.feed import Feed, by_class
-from dermsynth.training.images import TrainingImages, Start
+from dermsynth.training.images import Start, TrainingImages
 from dermsynth.training.processes import Processes
 
 

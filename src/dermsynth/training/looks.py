@@ -15,8 +15,8 @@ from dermsynth.encoders import handmade
 from dermsynth.metrics.coverage import coverage, mean_distance
 from dermsynth.metrics.kernel import kernel_distance
 from dermsynth.training.device import to_network
-from dermsynth.training.learner import Learner
 from dermsynth.training.images import FEWEST, TrainingImages
+from dermsynth.training.learner import Learner
 from dermsynth.training.samples import draw_grid, generate, translate
 
 _AT_ONCE = 64

@@ -28,10 +28,10 @@ from dermsynth.core.locks import alone_in
 from dermsynth.training import checkpoint
 from dermsynth.training.config import TrainConfig
 from dermsynth.training.device import describe, make_fabric
+from dermsynth.training.images import Start, TrainingImages, gather
 from dermsynth.training.learner import Learner, has_weights
 from dermsynth.training.loggers import Logger, make_loggers
 from dermsynth.training.looks import Looks
-from dermsynth.training.images import TrainingImages, Start, gather
 from dermsynth.training.monitors import Finding, findings
 from dermsynth.training.partial import BEST, GOOD, NETWORKS, SEEN, WORKING, PartialRun, flat
 from dermsynth.training.samples import read_grid, write_grid
