@@ -170,7 +170,7 @@ def progress(
             if curve.chosen:
                 at = np.interp(curve.chosen, curve.x, curve.y)
                 ring = {"color": PAPER, "markeredgecolor": line["color"], "markersize": 5, "markeredgewidth": 1.4}
-                axes.plot(curve.chosen, at, "o", **ring)
+                axes.plot(curve.chosen, at, "o", clip_on=False, **ring)  # the last point lies on the frame
         if limits:
             axes.set_ylim(*limits)
         axes.set_xlim(0, max(float(curve.x[-1]) for curve in curves))
