@@ -54,7 +54,7 @@ class Run:
         return ["dermsynth", "train", self.algorithm, *where, *pairs]
 
 
-SHORT = 8.0
+SHORT = 6.0
 RUNS = {
     "gan": Run("gan", {"batch_size": 32}, minutes=SHORT),
     "lapgan": Run("lapgan", {"width": 48, "coarse_width": 600, "batch_size": 16}, minutes=SHORT),

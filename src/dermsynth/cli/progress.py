@@ -84,7 +84,7 @@ def show_estimate(algorithm: str, config: TrainConfig, found: Estimate) -> None:
         "machine": machine,
         "steps": f"{found.steps:,} of {1000 * found.step_s:,.0f} ms, {rate:,.0f} images/s",
         "memory": memory,
-        "time": f"{_duration(found.total_s)}, {config.snapshots * found.look_s:.0f} s of it for {config.snapshots} looks",
+        "time": f"{_duration(found.total_s)}, with {config.snapshots} looks of {found.look_s:.0f} s",
     }
     table = Table(title=f"{algorithm}, {config.budget_kimg:g} kimg", box=None, show_header=False, title_justify="left")
     for name, text in rows.items():
