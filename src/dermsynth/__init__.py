@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dermsynth.cohorts.sources import source_config
     from dermsynth.cohorts.split import SplitConfig, split
     from dermsynth.pools.sample import sample
+    from dermsynth.pools.translate import translate
     from dermsynth.reports.report import write_report
     from dermsynth.training.config import TrainConfig
     from dermsynth.training.loop import train
@@ -49,6 +50,7 @@ _PUBLIC = {
     "source_config": "cohorts.sources",
     "split": "cohorts.split",
     "train": "training.loop",
+    "translate": "pools.translate",
     "write_report": "reports.report",
 }
 
@@ -74,6 +76,7 @@ __all__ = [
     "source_config",
     "split",
     "train",
+    "translate",
     "write_report",
 ]
 

@@ -63,7 +63,7 @@ def test_a_class_is_counted_once() -> None:
 
 def test_commands_stand_in_the_order_of_use() -> None:
     listed = group().list_commands(None)
-    assert listed == ["demo", "doctor", "ingest", "split", "audit", "train", "sample", "fit", "trial"]
+    assert listed == ["demo", "doctor", "ingest", "split", "audit", "train", "sample", "translate", "fit", "trial"]
 
 
 def test_short_helps_are_whole_sentences() -> None:

@@ -1,4 +1,4 @@
-"""`train` and `sample`: from a cohort to a generator, from a generator to a pool."""
+"""`train`, `sample` and `translate`: from a cohort to a generator, from a generator to a pool."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def train(
     log: Annotated[
         list[str] | None, typer.Option("--log", metavar="WHERE", help="Also log to tensorboard or mlflow; repeatable.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try a few steps, say what a run takes, and leave.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Try a few steps, say what a run takes, and leave.")
+    ] = False,
     seed: Seed = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a finished run; start over where OUT.partial has other settings.")
@@ -77,6 +79,7 @@ def sample(
     fill_to: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="What each class of the train part lacks to reach this many.")
     ] = None,
+    settings: Settings = None,
     seed: Seed = 0,
     force: Force = False,
     threads: Threads = CORES,
@@ -97,10 +100,39 @@ def sample(
         counts = parse_counts(per_class, "--per-class")
     else:
         counts = {name: max(0, (fill_to or 0) - have) for name, have in read_card(run, "run")["train_counts"].items()}
+    changed = parse_settings(settings, {"seed": "--seed"})
     set_threads(threads)
     with bar(f"images from {run}") as progress:
-        pool = draw(run, counts, out, seed=seed, force=force, progress=progress)
+        pool = draw(run, counts, out, seed=seed, settings=changed, force=force, progress=progress)
     typer.echo(f"{out}: {len(pool):,} synthetic images, {_table(pool.counts())}")
+
+
+@command(app, "translate")
+def translate(
+    run: Annotated[Path, typer.Argument(help="A finished run of an algorithm that translates, such as cyclegan.")],
+    cohort: Annotated[Path, typer.Argument(help="The cohort that it was trained on.")],
+    out: Out,
+    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Images.", show_default="all")] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Class of the pool's images, where the run has several targets.")
+    ] = None,
+    seed: Seed = 0,
+    force: Force = False,
+    threads: Threads = CORES,
+) -> None:
+    """Translate training images into a pool of another class.
+
+    Images of the run's source classes become images of its target class; val and test are left alone.
+    """
+    from dermsynth.cli.progress import bar
+    from dermsynth.cohorts.cohort import Cohort
+    from dermsynth.pools.translate import translate as turn
+    from dermsynth.training.device import set_threads
+
+    set_threads(threads)
+    with bar(f"images from {cohort} by {run}") as progress:
+        pool = turn(run, Cohort.open(cohort), out, count=count, label=label, seed=seed, force=force, progress=progress)
+    typer.echo(f"{out}: {len(pool):,} translated images, {_table(pool.counts())}")
 
 
 def _table(counts: dict[str, int]) -> str:

@@ -47,7 +47,17 @@ def check_pool(cohort: Cohort, pool: Cohort) -> None:
         raise InputError(f"{where}: image '{real['image_id'][0]}' is not synthetic; a pool holds synthetic images only")
     if pool.path is None or not (Path(pool.path) / "seen.parquet").exists():
         raise LeakageError(f"{where}: does not say which lesions its generator saw (seen.parquet); sample it again")
-    seen = pl.read_parquet(Path(pool.path) / "seen.parquet")
+    check_unseen(cohort, pl.read_parquet(Path(pool.path) / "seen.parquet"), str(where))
+
+
+def check_unseen(cohort: Cohort, seen: pl.DataFrame, where: str) -> None:
+    """Raise LeakageError if an image, a lesion or a patient of the cohort's val or test part is among those `seen`.
+
+    Args:
+        cohort: Has a split.
+        seen: Columns `image_id`, `lesion_id`, `patient_id`, `sha256`.
+        where: The pool or the run that saw them.
+    """
     held_out = cohort.table.filter(pl.col("split") != "train")
     for column in ("lesion_id", "patient_id", "image_id", "sha256"):
         known = seen[column].drop_nulls()
