@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dermsynth.algorithms.base import Algorithm
 
 ALGORITHMS = {
+    "cyclegan": "dermsynth.algorithms.cyclegan:Cyclegan",
     "dcgan": "dermsynth.algorithms.dcgan:Dcgan",
     "gan": "dermsynth.algorithms.gan:Gan",
     "lapgan": "dermsynth.algorithms.lapgan:Lapgan",
