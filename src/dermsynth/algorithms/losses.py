@@ -57,7 +57,7 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor) ->
     """
     weight = mix.view(-1, 1, 1, 1)
     between = (weight * real + (1 - weight) * fake).detach().requires_grad_()
-    norms = _gradient(critic(between), between).flatten(1).norm(dim=1)
+    norms: Tensor = _gradient(critic(between), between).flatten(1).norm(dim=1)
     return (norms - 1).square().mean()
 
 
