@@ -79,12 +79,12 @@ def test_the_class_weighs_as_much_as_all_pixels_together() -> None:
     assert weight[:, :-4].square().sum(dim=1).mean().item() == pytest.approx(2, rel=0.05)
 
 
-def test_sgd_has_a_learning_rate_of_its_own() -> None:
-    rates = {name: make("gan", width=10, optimiser=name).phases()[0].optimiser for name in ("adam", "sgd")}
-    assert rates == {
-        "adam": Adam(learning_rate=2e-4, beta1=0.5),
-        "sgd": Sgd(learning_rate=0.1, momentum=0.5),
-    }
+def test_adams_step_does_not_depend_on_the_image_size_and_sgds_shrinks_with_the_pixels() -> None:
+    def rates(optimiser: str) -> list[Adam | Sgd]:
+        return [make("gan", size_px, width=10, optimiser=optimiser).phases()[0].optimiser for size_px in (16, 32)]
+
+    assert rates("adam") == [Adam(learning_rate=2e-4, beta1=0.5)] * 2
+    assert rates("sgd") == [Sgd(learning_rate=15 / 768, momentum=0.5), Sgd(learning_rate=15 / 3072, momentum=0.5)]
 
 
 def test_a_chosen_learning_rate_and_momentum_reach_both_phases() -> None:
