@@ -98,7 +98,7 @@ def test_a_mistake_is_one_line_with_what_to_do(work: Path, arguments: list[str],
     "arguments",
     [
         ["ingest", "phantom", "--size", "16", "--set", "counts={mel: 9, nv: 9}"],
-        ["train", "dcgan", "cohort", "--kimg", "0.2", "--set", "width=2"],
+        ["train", "dcgan", "cohort", "--kimg", "0.2", "--set", "width=2", "--set", "batch_size=8"],
         ["sample", "run", "--per-class", "mel=1"],
         ["fit", "small-cnn", "cohort", "--set", "width=2"],
         ["demo"],

@@ -24,5 +24,5 @@ class TrainConfig(Config):
     snapshots: int = Field(8, ge=1, description="looks at the averaged generator over the run, the last one at its end")
     checkpoint_every_s: float = Field(60.0, ge=0, description="seconds of work at risk")
     accumulate: int = Field(1, ge=1, description="parts a batch is computed in, one after the other, to save memory")
-    compile: Literal["off", "on", "graphs"] = Field("off", description="torch.compile; graphs: with CUDA graphs")
+    compile: Literal["none", "default", "graphs"] = Field("none", description="torch.compile; graphs: with CUDA graphs")
     freeze: tuple[str, ...] = Field((), description="weights that stay as they are: network.layer prefixes")

@@ -181,7 +181,7 @@ class Learner:
                 named[name].requires_grad_(False)
 
     def _compile(self, how: str) -> None:
-        if how == "off":
+        if how == "none":
             return
         for name, network in self.algorithm.networks.items():
             # Compiled code has no second derivative; a penalty on its gradient would raise in the first step.

@@ -18,17 +18,19 @@ from typing import Any
 Line = Mapping[str, float]
 
 _LITTLE_DIVERSITY = 0.4
-"""Share of the real images' diversity: total collapse. One real image per class with small changes has 0.3, two in
-turns already 0.7; healthy runs never had less than 0.5."""
-_GROWING = 1.2
-"""A diversity that grew by this factor since the look before is that of a generator that has just begun."""
+"""Share of the real images' diversity: one real image per class with small changes has 0.3, two in turns already 0.7;
+healthy runs never had less than 0.5 once they were near."""
 _NEAR = 3.0
-"""Kernel distance up to which a set as a whole lies near real images: healthy runs are below 1 after 5,000 images,
-generators that draw noise are at 5 to 500, and ten real images drawn in turns at 1."""
-_LITTLE_COVERAGE = 0.15
-"""Share of the real images' coverage, so near: ten real images in turns have 0.15, healthy runs 0.3 and more."""
-_LOST_COVERAGE = 0.5
-"""Share of the best coverage before."""
+"""Kernel distance up to which a set as a whole lies near real images: three of them in turns are at 3, healthy runs
+below 1 after 5,000 images, generators that have hardly begun, or draw noise, at 5 to 500."""
+_ONE_PICTURE = 10.0
+"""Kernel distance up to which a single picture may still be one of skin; real ones are at 3 to 5."""
+_GROWING, _NEARER, _LONG = 1.2, 0.7, 4
+"""A diversity or a kernel distance that changed by this factor since the look before is that of a generator which has
+just begun, unless it stayed where it is for this many looks."""
+_LOST_COVERAGE, _SOME_COVERAGE = 0.5, 0.2
+"""Share of the best coverage before, if that was some. Twenty real images in turns cover 0.2, fifty 0.4, healthy runs
+0.7 without ever losing a tenth. Little coverage as such says nothing: images too smooth to be real have it too."""
 _GAP = 10.0
 """Logits: images that the discriminator holds e^5 times likelier to be what they are. Healthy runs reach 6, one that
 learnt 20 images per class by heart likewise, one whose generator was held back 13 to 20."""
@@ -125,22 +127,28 @@ def _said(remedy: str, settings: Mapping[str, Any]) -> str | None:
 
 
 def _mode_collapse(course: _Course) -> str | None:
-    """Images of a class are all alike, or lie near real ones as a whole but reach few of them."""
+    """Images of a class are all alike, or reach few of the real ones that they reached before."""
     looks = course.measured()
-    if not looks or looks[-1] is not course.looks[-1]:
+    if len(looks) < 2 or looks[-1] is not course.looks[-1]:
         return None
-    look = looks[-1]
+    before, look = looks[-2:]
+    distance = look["kernel_distance"]
     advice = course.advice("-learning_rate", "+batch_size", "augment", "more training images")
-    alike = look["diversity"] / look["real_diversity"] if look["real_diversity"] else 1.0
-    begun = len(looks) > 1 and look["diversity"] < _GROWING * looks[-2]["diversity"]
-    if alike < _LITTLE_DIVERSITY and begun and look.get("change", _STILL) >= _STILL:
-        return f"images of a class differ {alike:.2f} times as much as real ones, nearly one picture; {advice}"
-    best = max((at["coverage"] for at in looks[:-1]), default=0.0)
-    enough = max(_LITTLE_COVERAGE * look["real_coverage"], _LOST_COVERAGE * best)
-    if look["kernel_distance"] <= _NEAR and look["coverage"] < enough:
-        reached = f"they come near {look['coverage']:.0%} of the real images"
-        other = f"{best:.0%} before" if best > look["coverage"] else f"{look['real_coverage']:.0%} for real ones"
-        return f"images repeat a few pictures: {reached}, {other}; {advice}"
+    low = [at["diversity"] < _LITTLE_DIVERSITY * at["real_diversity"] for at in looks]
+    # A generator that does not move, or is not let, has another name.
+    if low[-1] and look.get("change", _STILL) >= _STILL and not _discriminator_overpowering(course):
+        alike = f"images of a class differ {look['diversity'] / look['real_diversity']:.2f} times as much as real ones"
+        begun = look["diversity"] >= _GROWING * before["diversity"] or distance < _NEARER * before["kernel_distance"]
+        was_near = any(at["kernel_distance"] <= _NEAR for at in looks)
+        if not begun and (was_near or distance <= _ONE_PICTURE):
+            return f"{alike}, nearly one picture; {advice}"
+        if len(low) >= _LONG and all(low[-_LONG:]) and look["diversity"] < _GROWING * looks[-_LONG]["diversity"]:
+            return f"{alike} and have for {_LONG} looks; unless it has hardly begun and needs a larger --kimg, {advice}"
+    best = max(at["coverage"] for at in looks[:-1])
+    if distance <= _NEAR and best >= _SOME_COVERAGE and look["coverage"] < _LOST_COVERAGE * best:
+        return (
+            f"the images come near {look['coverage']:.0%} of the real ones after {best:.0%}, so they repeat; {advice}"
+        )
     return None
 
 
@@ -181,6 +189,8 @@ def _getting_worse(course: _Course) -> str | None:
         return None
     look, best = looks[-1], min(looks[:-1], key=lambda at: at["kernel_distance"])
     now, then = look["kernel_distance"], best["kernel_distance"]
+    if then > _NEAR:  # it has yet to come near real images, and a network that grows goes back and forth on the way
+        return None
     worse = now > max(_FAR_WORSE * then, then + _LEAST_FAR_WORSE)
     if len(looks) >= 4:
         pairs = [_mean_of(looks[i : i + 2]) for i in range(len(looks) - 1)]
