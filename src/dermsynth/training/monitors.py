@@ -140,7 +140,7 @@ def _mode_collapse(course: _Course) -> str | None:
         alike = f"images of a class differ {look['diversity'] / look['real_diversity']:.2f} times as much as real ones"
         begun = look["diversity"] >= _GROWING * before["diversity"] or distance < _NEARER * before["kernel_distance"]
         was_near = any(at["kernel_distance"] <= _NEAR for at in looks)
-        if not begun and (was_near or distance <= _ONE_PICTURE):
+        if was_near or (distance <= _ONE_PICTURE and not begun):
             return f"{alike}, nearly one picture; {advice}"
         if len(low) >= _LONG and all(low[-_LONG:]) and look["diversity"] < _GROWING * looks[-_LONG]["diversity"]:
             return f"{alike} and have for {_LONG} looks; unless it has hardly begun and needs a larger --kimg, {advice}"
