@@ -65,8 +65,8 @@ RUNS = {
     "acgan": Run("acgan", {"width": 16, "batch_size": 16}, minutes=SHORT),
     "progressive": Run("progressive", {"width": 32, "most_maps": 128, "latent": 128, "batch_size": 16}, minutes=SHORT),
     "stylegan2": Run("stylegan2", {"width": 32, "most_maps": 128, "latent": 128, "batch_size": 16}),
-    "r3gan": Run("r3gan", {"batch_size": 16}),
-    "rectified-flow": Run("rectified-flow", {"batch_size": 32}),
+    "r3gan": Run("r3gan", {"width": 16, "widest": 128, "penalty_every": 4, "batch_size": 16}),
+    "rectified-flow": Run("rectified-flow", {"width": 32, "batch_size": 16}),
     "cyclegan": Run("cyclegan", {"source": ["nv"], "target": ["mel"], "width": 16}, 128),
 }
 

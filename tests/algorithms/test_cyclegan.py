@@ -120,7 +120,7 @@ def test_the_norm_is_torchs_instance_norm(n: int) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_layer_keeps_channels_last(n: int, dtype: torch.dtype) -> None:
     # A layer that does not makes every convolution after it copy its input.
-    algorithm, moved = small(width=16), []
+    algorithm, moved = small(width=8), []
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if not output.is_contiguous(memory_format=torch.channels_last):

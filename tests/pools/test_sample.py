@@ -178,3 +178,14 @@ def test_a_generator_is_told_how_far_its_training_was(light: Path, tmp_path: Pat
 @pytest.mark.parametrize(("size_px", "at_once"), [(16, 64), (64, 64), (128, 16), (256, 4), (1024, 1)])
 def test_fewer_large_images_are_drawn_at_a_time(size_px: int, at_once: int) -> None:
     assert Trained(Path(), {"size_px": size_px}, {}).at_once == at_once
+
+
+def test_the_pool_of_a_run_of_one_class_can_be_joined_to_the_cohort(tmp_path: Path) -> None:
+    from dermsynth.pools.mix import mix
+
+    cohort = make_cohort()
+    config = TrainConfig(budget_kimg=0.04, precision="fp32", snapshots=1, classes=("mel",))
+    run = train(cohort, Dcgan, DcganConfig(width=2, batch_size=4), config, tmp_path / "run")
+    pool = sample(run, {"mel": 3}, tmp_path / "pool")
+    assert pool.classes == cohort.classes
+    assert mix(cohort, pool).counts()["mel"] == cohort.part("train").counts()["mel"] + 3

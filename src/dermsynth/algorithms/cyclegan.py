@@ -28,7 +28,6 @@ from dermsynth.algorithms import losses
 from dermsynth.algorithms.augment import Augmentation, DiscriminatingConfig
 from dermsynth.algorithms.base import Adam, Algorithm, Batch, Phase, Scalars
 from dermsynth.algorithms.layers import doubling_maps, normal_init
-from dermsynth.algorithms.winograd import Conv3x3
 from dermsynth.core.config import nearest
 from dermsynth.core.errors import InputError
 
@@ -238,14 +237,14 @@ class Generator(nn.Module):
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
         maps = doubling_maps(width, 3)
-        layers = [_around(3, maps[0]), InstanceNorm(), nn.ReLU(inplace=True)]
+        layers = [_reflecting(3, maps[0], 7), InstanceNorm(), nn.ReLU(inplace=True)]
         for before, after in ((maps[0], maps[1]), (maps[1], maps[2])):
             layers += [nn.Conv2d(before, after, 3, 2, 1), InstanceNorm(), nn.ReLU(inplace=True)]
         layers += [Residual(maps[2]) for _ in range(blocks)]
         for before, after in ((maps[2], maps[1]), (maps[1], maps[0])):
             layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1), InstanceNorm()]
             layers += [nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers, _around(maps[0], 3))
+        self.layers = nn.Sequential(*layers, _reflecting(maps[0], 3, 7))
         normal_init(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -259,7 +258,7 @@ class Residual(nn.Module):
 
     def __init__(self, maps: int) -> None:
         super().__init__()
-        first, second = (Conv3x3(maps, maps, padding_mode="reflect") for _ in range(2))
+        first, second = _reflecting(maps, maps, 3), _reflecting(maps, maps, 3)
         self.layers = nn.Sequential(first, InstanceNorm(), nn.ReLU(inplace=True), second, InstanceNorm())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -303,5 +302,5 @@ class InstanceNorm(nn.Module):
         return torch.cat([F.batch_norm(image, None, None, training=True) for image in torch.split(x, 1)])
 
 
-def _around(before: int, after: int) -> nn.Module:
-    return nn.Conv2d(before, after, 7, padding=3, padding_mode="reflect")
+def _reflecting(before: int, after: int, kernel_px: int) -> nn.Module:
+    return nn.Conv2d(before, after, kernel_px, padding=kernel_px // 2, padding_mode="reflect")

@@ -57,7 +57,8 @@ def sample(
     total, done = sum(counts.values()), 0
     # Other settings make other images, which must not bear the same names.
     apart = f"-{digest_of(trained.changed)[:8]}" if trained.changed else ""
-    with trained.writing_pool(out, trained.classes, {"counts": dict(counts), "seed": seed}, force=force) as writer:
+    config = {"counts": dict(counts), "seed": seed}
+    with trained.writing_pool(out, trained.cohort_classes, config, force=force) as writer:
         for label, draws in _chunks(counts, trained):
             images = draw_images(trained, label, draws, seed)
             name = f"{trained.name}-{trained.sha256[:8]}{apart}-{seed}-{label}"

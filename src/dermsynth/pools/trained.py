@@ -81,6 +81,11 @@ class Trained:
         return tuple(self.card["classes"])
 
     @property
+    def cohort_classes(self) -> tuple[str, ...]:
+        """Return the classes of the cohort it was trained on, which its pools have, so that they can be joined to it."""
+        return tuple(self.card["cohort_classes"])
+
+    @property
     def sha256(self) -> str:
         """Return the hash of the weights."""
         return str(self.card["files"][NETWORKS]["sha256"])

@@ -60,12 +60,14 @@ class TrainingImages:
         fitted: What the networks are trained on.
         held_out: Images of other lesions of the train part that choose the snapshot; empty if there are too few.
         classes: The classes of the networks, in the order of their labels.
+        cohort_classes: The classes of the cohort, of which a run may learn some.
         seen: The identifiers of all of them, and of what the networks saw before.
     """
 
     fitted: Cohort
     held_out: Cohort
     classes: tuple[str, ...]
+    cohort_classes: tuple[str, ...]
     seen: pl.DataFrame
 
     def labels(self, cohort: Cohort) -> NDArray[np.int64]:
@@ -118,7 +120,7 @@ def gather(
     if start is not None:  # a generator that is trained further has seen what it saw before
         before = pl.read_parquet(start.path / SEEN).select(IDENTIFIERS).cast(seen.schema)
         seen = pl.concat([seen, before]).unique(maintain_order=True)
-    material = TrainingImages(part.select(~kept), part.select(kept), classes, seen)
+    material = TrainingImages(part.select(~kept), part.select(kept), classes, cohort.classes, seen)
     _check_batch(material, settings.batch_size, where)
     return material
 

@@ -253,6 +253,7 @@ class _Run:
         card = {
             **facts,
             "classes": list(self.material.classes),
+            "cohort_classes": list(self.material.cohort_classes),
             "size_px": self.material.fitted.size_px,
             "images_seen": self.seen,
             "chosen_at": chosen_at,
