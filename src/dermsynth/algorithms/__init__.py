@@ -12,11 +12,17 @@ if TYPE_CHECKING:
     from dermsynth.algorithms.base import Algorithm
 
 ALGORITHMS = {
+    "acgan": "dermsynth.algorithms.acgan:Acgan",
+    "cgan": "dermsynth.algorithms.cgan:Cgan",
     "cyclegan": "dermsynth.algorithms.cyclegan:Cyclegan",
     "dcgan": "dermsynth.algorithms.dcgan:Dcgan",
     "gan": "dermsynth.algorithms.gan:Gan",
     "lapgan": "dermsynth.algorithms.lapgan:Lapgan",
+    "progressive": "dermsynth.algorithms.progressive:Progressive",
+    "r3gan": "dermsynth.algorithms.r3gan:R3gan",
     "rectified-flow": "dermsynth.algorithms.rectified_flow:RectifiedFlow",
+    "stylegan2": "dermsynth.algorithms.stylegan2:StyleGan2",
+    "wgan-gp": "dermsynth.algorithms.wgan_gp:WganGp",
 }
 
 

@@ -15,7 +15,7 @@ per class, of which the image's own counts. With a single class both vanish and 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -55,13 +55,15 @@ class Dcgan(Algorithm):
     name = "dcgan"
     Config = DcganConfig
     config: DcganConfig
+    generator: nn.Module
+    discriminator: nn.Module
 
     @classmethod
     def check(cls, config: DcganConfig, size_px: int, classes: tuple[str, ...]) -> None:
         """Raise InputError unless `size_px` is 4 doubled at least twice."""
         if (doublings(size_px, _FIRST_PX) or 0) < 2:
             raise InputError(
-                f"dcgan doubles 4 px up to the image size, so it makes 16, 32, 64, 128, … px, not {size_px}; "
+                f"{cls.name} doubles 4 px up to the image size, so it makes 16, 32, 64, 128, … px, not {size_px}; "
                 "ingest the cohort at one of these sizes"
             )
 
@@ -96,7 +98,7 @@ class Dcgan(Algorithm):
         fake = self.fake(batch).detach()
         score_real = self.discriminator(self.augmentation(batch.images, batch, "real"), batch.labels)
         score_fake = self.discriminator(self.augmentation(fake, batch, "fake"), batch.labels)
-        loss = losses.discriminator_cross_entropy(score_real, score_fake)
+        loss = self.criteria()[0](score_real, score_fake)
         return loss, {
             "loss_discriminator": loss,
             "score_real": score_real.mean(),
@@ -107,8 +109,12 @@ class Dcgan(Algorithm):
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Scalars]:
         """Return the non-saturating loss of the same fake images under the updated discriminator."""
         fake = self.augmentation(self.fake(batch), batch, "generator")
-        loss = losses.generator_cross_entropy(self.discriminator(fake, batch.labels))
+        loss = self.criteria()[1](self.discriminator(fake, batch.labels))
         return loss, {"loss_generator": loss}
+
+    def criteria(self) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
+        """Return D's loss of (real, fake) scores and G's of fake scores."""
+        return losses.discriminator_cross_entropy, losses.generator_cross_entropy
 
     def fake(self, batch: Batch) -> Tensor:
         """Return this step's fake images; both phases use the same ones, since G changes only after the second."""
@@ -127,8 +133,9 @@ class Generator(nn.Module):
         self.project = nn.Linear(config.latent + condition, maps[0] * _FIRST_PX**2, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(maps[0]), nn.ReLU(inplace=True)]
         for before, after in itertools.pairwise(maps):
-            layers += [_up(before, after, config.kernel_px, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
-        layers += [_up(maps[-1], 3, config.kernel_px, bias=True)]
+            layers += [doubling(before, after, config.kernel_px, bias=False), nn.BatchNorm2d(after)]
+            layers += [nn.ReLU(inplace=True)]
+        layers += [doubling(maps[-1], 3, config.kernel_px, bias=True)]
         self.layers = nn.Sequential(*layers)
         normal_init(self)
 
@@ -145,13 +152,8 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: DcganConfig, size_px: int, condition: int) -> None:
         super().__init__()
-        maps = _maps(config, size_px)
-        layers: list[nn.Module] = [_down(3, maps[0], config.kernel_px, bias=True), nn.LeakyReLU(0.2, inplace=True)]
-        for before, after in itertools.pairwise(maps):
-            layers += [_down(before, after, config.kernel_px, bias=False), nn.BatchNorm2d(after)]
-            layers += [nn.LeakyReLU(0.2, inplace=True)]
-        self.layers = nn.Sequential(*layers)
-        self.score = nn.Linear(maps[-1] * _FIRST_PX**2, condition or 1)
+        self.layers = halvings(config, size_px)
+        self.score = nn.Linear(_maps(config, size_px)[-1] * _FIRST_PX**2, condition or 1)
         normal_init(self)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -159,14 +161,30 @@ class Discriminator(nn.Module):
         return own_class(self.score(self.layers(images).flatten(1)).float(), labels)
 
 
+def halvings(config: DcganConfig, size_px: int, *, channels: int = 3, norm: bool = True) -> nn.Sequential:
+    """Return the discriminator's layers: N x channels x size x size -> N x 8 · width x 4 x 4 for 64 px.
+
+    `norm` False leaves out batch norm, whose place another norm takes; the biases that it makes useless then return.
+    """
+    maps = _maps(config, size_px)
+    layers: list[nn.Module] = [halving(channels, maps[0], config.kernel_px, bias=True), nn.LeakyReLU(0.2, inplace=True)]
+    for before, after in itertools.pairwise(maps):
+        layers += [halving(before, after, config.kernel_px, bias=not norm)]
+        layers += [nn.BatchNorm2d(after)] if norm else []
+        layers += [nn.LeakyReLU(0.2, inplace=True)]
+    return nn.Sequential(*layers)
+
+
 def _maps(config: DcganConfig, size_px: int) -> list[int]:
     """Return the number of maps at size/2, size/4, …, 4 px: 64, 128, 256, 512 for 64 px and width 64."""
     return doubling_maps(config.width, doublings(size_px, _FIRST_PX) or 0)
 
 
-def _up(before: int, after: int, kernel_px: int, *, bias: bool) -> nn.Module:
+def doubling(before: int, after: int, kernel_px: int, *, bias: bool) -> nn.ConvTranspose2d:
+    """Return a transposed convolution that doubles the side exactly; `kernel_px` is odd."""
     return nn.ConvTranspose2d(before, after, kernel_px, 2, kernel_px // 2, output_padding=1, bias=bias)
 
 
-def _down(before: int, after: int, kernel_px: int, *, bias: bool) -> nn.Module:
+def halving(before: int, after: int, kernel_px: int, *, bias: bool) -> nn.Conv2d:
+    """Return a convolution that halves an even side exactly; `kernel_px` is odd."""
     return nn.Conv2d(before, after, kernel_px, 2, kernel_px // 2, bias=bias)

@@ -39,7 +39,7 @@ def capped_maps(width: int, most_maps: int, size_px: int) -> int:
 
 def pixel_norm(x: Tensor) -> Tensor:
     """Return x, N x C or N x C x H x W, with a mean square of 1 over C (arXiv:1710.10196, section 4.2)."""
-    length: Tensor = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float32)
+    length: Tensor = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
     scale = (length.square() / x.shape[1] + 1e-8).rsqrt()
     return x * scale.to(x.dtype)
 
