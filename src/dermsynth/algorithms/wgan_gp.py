@@ -17,6 +17,11 @@ classes the class enters G as a one-hot vector beside the noise and leaves the c
 the image's own counts. Real, fake and the images between them share a label, so that every class has a Wasserstein
 distance and a penalty of its own.
 
+Instance norm right behind the first, linear layer hides from the critic what shifts or multiplies an image: brightness,
+tint and contrast show only where its padded border does. The generator still finds them, but later: at 32 px, on 1,431
+images of HAM10000 and in one run each, it reached the contrast of real images after 1,000 critic steps, and after 400
+with `critic_norm: none`.
+
 Other sizes have more or fewer doublings in G, with at most the paper's 1792 maps. The critic is the same at 64 px and
 above, where it scores several overlapping windows of 94 px and the image's score is their mean; below, it halves down
 to 4 x 4.
@@ -50,7 +55,7 @@ class WganGpConfig(DiscriminatingConfig):
     width: int = Field(224, ge=1, description="the generator's maps next to the image; they double towards 4 x 4")
     critic_width: int = Field(64, ge=1, description="the critic's maps next to the image; they double likewise")
     first_conv_bias: bool = Field(False, description="whether the critic's first convolution has a bias")
-    critic_norm: Literal["instance", "layer", "none"] = Field("instance", description="the critic's norm after each convolution")
+    critic_norm: Literal["instance", "none"] = Field("instance", description="what follows the critic's convolutions")
     n_critic: int = Field(5, ge=1, description="steps of the critic for each of the generator")
     penalty: float = Field(10.0, ge=0, description="weight of the gradient penalty")
     learning_rate: float = Field(1e-4, gt=0)
@@ -165,8 +170,9 @@ class Critic(nn.Module):
         for before, after in itertools.pairwise([3, *maps]):
             biased = bool(layers) or config.first_conv_bias
             layers += [nn.Conv2d(before, after, 4, 2, 1, bias=biased)]
-            if config.critic_norm != "none":
-                layers += [nn.GroupNorm(after if config.critic_norm == "instance" else 1, after)]
+            if config.critic_norm == "instance":
+                # As group norm with a map per group; torch's instance norm copies channels-last maps to and fro.
+                layers += [nn.GroupNorm(after, after)]
             layers += [nn.LeakyReLU(0.2, inplace=True)]
         layers += [nn.Conv2d(maps[-1], condition or 1, 4)]
         self.layers = nn.Sequential(*layers)
@@ -183,4 +189,3 @@ class Critic(nn.Module):
         """
         scores: Tensor = self.layers(images)
         return scores.float()
-
