@@ -25,11 +25,13 @@ from PIL import Image
 
 from dermsynth.algorithms import algorithm_class
 from dermsynth.cohorts.cohort import Cohort
+from dermsynth.core.cores import cores
 from dermsynth.core.randomness import numpy_generator
 from dermsynth.encoders.pretrained import Pretrained
 from dermsynth.metrics.frechet import frechet_distance
 from dermsynth.metrics.kernel import kernel_distance
 from dermsynth.metrics.memorisation import share_nearer_to_train
+from dermsynth.training.device import set_threads
 
 HERE = Path(__file__).parent
 MARKER = "<!-- below: written by hand -->"
@@ -84,7 +86,8 @@ def train(work: Path, data: Path, names: list[str]) -> None:
             subprocess.run(split, check=True)
         if not (work / "runs" / name).exists():
             command = run.command(name, _kimg(run, cohort))
-            print(" ".join(command), flush=True)
+            sys.stdout.write(" ".join(command) + "\n")
+            sys.stdout.flush()
             began = time.process_time(), _children_s()
             subprocess.run(command, check=True, cwd=work)
             spent = _children_s() - began[1]
@@ -100,10 +103,8 @@ def _children_s() -> float:
 
 def _kimg(run: Run, path: Path) -> int:
     """Return the thousands of images that the run sees in its processor time."""
-    import torch
-
     from dermsynth.training.config import TrainConfig
-    from dermsynth.training.device import make_fabric, set_threads
+    from dermsynth.training.device import make_fabric
     from dermsynth.training.images import gather
     from dermsynth.training.learner import Learner
 
@@ -123,12 +124,12 @@ def _kimg(run: Run, path: Path) -> int:
                 learner.step(number)
             steps += period
         rates.append((time.process_time() - began) / (steps * settings.batch_size))
-    torch.manual_seed(0)
     return max(1, math.floor(60 * run.minutes / (1000 * float(np.mean(rates)))))
 
 
 def page(work: Path, weights: Path) -> None:
     """Measure every finished run and write the table and the pictures."""
+    set_threads(cores())
     encoder = Pretrained(weights)
     rows = []
     for name, run in RUNS.items():
@@ -158,8 +159,13 @@ def _measure(work: Path, name: str, run: Run, encoder: Pretrained) -> dict[str, 
             translate(folder, cohort, pool, count=len(test), seed=SEED)
     elif not pool.exists():
         sample(folder, test.counts(), pool, seed=SEED)
-    train = _alike(cohort.part("train"), test)
-    synthetic, real, held_out = (encoder.encode(part.images[:]) for part in (Cohort.open(pool), train, test))
+    synthetic = encoder.encode(Cohort.open(pool).images[:])
+    kept = work / f"features-{run.size_px}-{len(test)}.npz"  # the same for every run of this size
+    if not kept.exists():
+        train = _alike(cohort.part("train"), test)
+        np.savez(kept, train=encoder.encode(train.images[:]), test=encoder.encode(test.images[:]))
+    with np.load(kept) as features:
+        real, held_out = features["train"], features["test"]
     card = json.loads((folder / "card.json").read_text())
     spent = json.loads((work / f"{name}.json").read_text())
     copies = share_nearer_to_train(synthetic, real, held_out)
@@ -211,8 +217,18 @@ def _heading() -> str:
 
 
 def _table(rows: list[tuple[str, dict[str, Any]]]) -> list[str]:
-    head = "| run | generator | critic | kimg | processor | images/s | Fréchet | over the floor | kernel × 1000 | nearer to train |"
-    lines = [head, "|---" * 10 + "|"]
+    heads = (
+        "run",
+        "generator",
+        "critic",
+        "kimg",
+        "processor",
+        "images/s",
+        "Fréchet",
+        "over the floor",
+        "kernel × 1000",
+    )
+    lines = [f"| {' | '.join((*heads, 'nearer to train'))} |", "|---" * 10 + "|"]
     for name, found in rows:
         sizes = dict(found["parameters"])
         generator = sizes.pop("generator")

@@ -219,14 +219,14 @@ def test_the_critics_loss_falls_when_it_steps() -> None:
 def test_it_learns_both_modes_while_it_grows() -> None:
     # Ten images: the toy's modes alternate, and groups of four for the deviation would each hold one mode alone.
     algorithm = tiny(8, width=4, learning_rate=0.02)
-    generator = toy.learn(algorithm, 150, 10, decay=0.9).generator
+    generator = toy.learn(algorithm, 120, 10, decay=0.9).generator
     found = toy.modes_found(toy.sample(algorithm, generator, 64))
     assert found.both, found
 
 
 def test_images_follow_their_label() -> None:
-    algorithm = tiny(8, classes=3, width=4, learning_rate=0.01)
-    generator = toy.learn(algorithm, 80, 12, decay=0.9).generator
+    algorithm = tiny(8, classes=3, width=4, learning_rate=0.02)
+    generator = toy.learn(algorithm, 60, 12, decay=0.9).generator
     labels = torch.arange(60) % 3
     assert toy.share_of_own_colour(toy.sample(algorithm, generator, labels), labels, 3) > 0.9
 
