@@ -23,9 +23,7 @@ _SIGNS: tuple[tuple[type, str, str], ...] = ((Ge, "ge", "≥"), (Gt, "gt", ">"),
 
 def written(page: str) -> str:
     """Return the page with every table as the code has it."""
-    return _TABLE.sub(
-        lambda found: f"<!-- settings of {found[1]} -->\n{table(found[1])}\n<!-- end -->", page
-    )
+    return _TABLE.sub(lambda found: f"<!-- settings of {found[1]} -->\n{table(found[1])}\n<!-- end -->", page)
 
 
 def table(algorithm: str) -> str:
@@ -41,7 +39,10 @@ def table(algorithm: str) -> str:
 
 def _values(field: FieldInfo) -> str:
     limits = [
-        f"{sign} {getattr(limit, key)}" for limit in field.metadata for kind, key, sign in _SIGNS if isinstance(limit, kind)
+        f"{sign} {getattr(limit, key)}"
+        for limit in field.metadata
+        for kind, key, sign in _SIGNS
+        if isinstance(limit, kind)
     ]
     return ", ".join([_type(field.annotation), *limits])
 

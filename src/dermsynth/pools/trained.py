@@ -82,7 +82,7 @@ class Trained:
 
     @property
     def cohort_classes(self) -> tuple[str, ...]:
-        """Return the classes of the cohort it was trained on, which its pools have, so that they can be joined to it."""
+        """Return the classes of its cohort, which its pools have, so that they can be joined to the cohort."""
         return tuple(self.card["cohort_classes"])
 
     @property
