@@ -239,7 +239,7 @@ class Generator(nn.Module):
         style = self.mapping(noise, labels)
         member = F.one_hot(self._row(labels), len(self.mean_style)).to(style.dtype)
         total, share = mean(member.T @ style / len(style)), mean(member.mean(dim=0))
-        # A class that fills the batch moves by 1 - 0.998, as in the paper's code; one that is absent stays.
+        # A class with an even share of the batch moves by 1 - 0.998, as in the paper's code; one that is absent stays.
         speed = 1 - 0.998 ** (share * len(self.mean_style))
         self.mean_style.lerp_(total / share.clamp(min=1e-8)[:, None], speed[:, None])
 
