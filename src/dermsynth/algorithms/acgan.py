@@ -12,9 +12,11 @@ start from a 16th of theirs, with the same layers.
 
 What to know before using it for augmentation: G is rewarded for images that the classifier finds easy. Its optimum is
 not p(x | y) but leans away from where classes overlap, and the more they overlap the less varied a class becomes (Gong
-et al. 2019, arXiv:1907.02690); naevi and melanomas overlap widely. A large classification loss early in training also
-makes few or rare classes collapse (Kang et al. 2021, arXiv:2111.01118). `auxiliary_weight` is the weight of that reward
-in G's loss: 1 is the paper's; WGAN-GP's authors took 0.1 for their class-conditional networks.
+et al. 2019, arXiv:1907.02690); naevi and melanomas overlap widely. That reward can also explode early in training,
+since nothing bounds the classifier's features, and a class collapses (Kang et al. 2021, arXiv:2111.01118). Its weight
+in G's loss is `auxiliary_weight`: 1 is the paper's; WGAN-GP's authors took 0.1 for their class-conditional networks.
+With unequal classes, a class that is rare among real but not among fake images is a sign of a fake, and D punishes G
+for it (Mariani et al. 2018, arXiv:1803.09655); here fake images have the classes of the real ones in the batch.
 """
 
 from __future__ import annotations
