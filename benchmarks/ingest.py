@@ -23,10 +23,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from dermsynth.cohorts.decode import decode
 from dermsynth.cohorts.ingest import ingest
 from dermsynth.cohorts.sources import make_source, source_config
-from dermsynth.cohorts.sources.files import FileSource, ImageFiles, decode
+from dermsynth.cohorts.sources.files import FileSource, ImageFiles
 
 
 def main() -> None:
@@ -73,7 +75,11 @@ def decode_alone(files: ImageFiles, size_px: int, threads: int) -> None:
 
     def share(first: int) -> None:
         for stem in stems[first::threads]:
-            decode(files.read(stem), stem, size_px)
+            image = decode(files.read(stem), stem)
+            side = min(image.size)
+            left, top = (image.width - side) / 2, (image.height - side) / 2
+            box = (left, top, left + side, top + side)
+            np.asarray(image.resize((size_px, size_px), Image.Resampling.BICUBIC, box=box))
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(share, range(threads)))
@@ -81,8 +87,6 @@ def decode_alone(files: ImageFiles, size_px: int, threads: int) -> None:
 
 def drawn_jpegs(root: Path, count: int) -> Path:
     """Return a folder per class of JPEG files of 200 x 150 px."""
-    from PIL import Image
-
     generator = np.random.default_rng(0)
     for number in range(count):
         coarse = generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.cohorts.ingest import ingest
+from dermsynth.cohorts.preprocess import chain_of
 from dermsynth.cohorts.sources import SourceConfig, source_config
+from dermsynth.cohorts.sources.files import ImageFiles
+from dermsynth.cohorts.sources.folder import FolderSource
 from dermsynth.cohorts.split import SplitConfig, split
 from dermsynth.core.errors import ArtefactError, InputError
 from tests.cohorts.sources.layouts import ham_ids, ham_rows, image_bytes, make_ham, make_isic, make_tree
@@ -53,7 +57,7 @@ def test_the_phantom_becomes_a_cohort_with_masks(tmp_path: Path) -> None:
 def test_the_result_does_not_depend_on_threads_or_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tree(tmp_path / "tree")
     first = ingest(source, 8, tmp_path / "one", threads=1)
-    monkeypatch.setattr("dermsynth.cohorts.sources.files._CHUNK", 3)
+    monkeypatch.setattr("dermsynth.cohorts.ingest._CHUNK", 3)
     second = ingest(source, 8, tmp_path / "two", threads=3)
     assert first.identity == second.identity
     assert np.array_equal(first.images[:], second.images[:])
@@ -61,15 +65,19 @@ def test_the_result_does_not_depend_on_threads_or_chunks(tmp_path: Path, monkeyp
 
 def test_the_card_says_what_went_in(tmp_path: Path) -> None:
     card = ingest(tree(tmp_path / "tree"), 8, tmp_path / "out").card
-    assert card["config"] == {"source": {"kind": "folder", "root": str(tmp_path / "tree")}, "size_px": 8}
+    assert card["config"] == {
+        "source": {"kind": "folder", "root": str(tmp_path / "tree")},
+        "size_px": 8,
+        "preprocessing": [{"step": "resize", "fit": "crop", "interpolation": "bicubic"}],
+        "on_bad": "skip",
+    }
     assert len(card["fingerprint"]) == 64
     assert card["licence"].startswith("not stated")
-    assert "bicubic" in card["preprocessing"]
     assert card["counts"] == {"mel": 4, "nv": 6}
 
 
 def test_progress_counts_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dermsynth.cohorts.sources.files._CHUNK", 4)
+    monkeypatch.setattr("dermsynth.cohorts.ingest._CHUNK", 4)
     seen: list[tuple[int, int]] = []
     ingest(tree(tmp_path / "tree"), 8, tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
     assert seen == [(4, 10), (8, 10), (10, 10)]
@@ -95,7 +103,7 @@ def test_force_keeps_the_old_cohort_when_the_new_one_fails(tmp_path: Path) -> No
     old = ingest(source, 8, tmp_path / "out").identity
     (tmp_path / "tree" / "nv" / "nv5.jpg").write_bytes(b"")
     with pytest.raises(InputError):
-        ingest(source, 8, tmp_path / "out", force=True)
+        ingest(source, 8, tmp_path / "out", force=True, on_bad="stop")
     assert Cohort.open(tmp_path / "out").identity == old
 
 
@@ -115,12 +123,94 @@ def test_an_unreadable_image_stops_ingest_with_its_name_and_leaves_nothing(
     bad = tmp_path / "tree" / "nv" / "nv5.jpg"
     bad.write_bytes(data)
     with pytest.raises(InputError) as error:
-        ingest(source, 8, tmp_path / "out", threads=2)
+        ingest(source, 8, tmp_path / "out", threads=2, on_bad="stop")
     message = str(error.value)
     assert message.startswith(f"{bad}: {problem}")
-    assert message.endswith("; replace it, or remove it and its row")
+    assert message.endswith("; replace it, remove it and its row, or leave out bad images with --on-bad skip")
     assert "\n" not in message
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+def test_bad_images_are_left_out_and_listed_with_their_reason(tmp_path: Path) -> None:
+    source = tree(tmp_path / "tree")
+    for name, data in (("nv1", b""), ("nv4", b"text")):
+        (tmp_path / "tree" / "nv" / f"{name}.jpg").write_bytes(data)
+    seen: list[tuple[int, int]] = []
+    cohort = ingest(source, 8, tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
+    whole = ingest(tree(tmp_path / "whole"), 8, tmp_path / "all")
+    assert cohort.counts() == {"mel": 4, "nv": 4}
+    assert cohort.card["bad"] == [
+        {"image_id": "nv1", "reason": f"{tmp_path}/tree/nv/nv1.jpg: is empty (0 bytes)"},
+        {"image_id": "nv4", "reason": f"{tmp_path}/tree/nv/nv4.jpg: is no image file"},
+    ]
+    kept = whole.table["image_id"].is_in(cohort.table["image_id"].implode()).to_numpy()
+    assert np.array_equal(cohort.images[:], whole.select(kept).images[:])
+    assert seen[-1] == (10, 10)
+
+
+def test_a_class_without_a_readable_image_is_an_error(tmp_path: Path) -> None:
+    source = tree(tmp_path / "tree")
+    for path in (tmp_path / "tree" / "mel").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"no image of class 'mel' can be read; the first: .*mel0.jpg: is empty"):
+        ingest(source, 8, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_chunk_of_bad_images_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dermsynth.cohorts.ingest._CHUNK", 2)
+    source = tree(tmp_path / "tree")
+    for number in (0, 1, 4, 5):
+        (tmp_path / "tree" / "nv" / f"nv{number}.jpg").write_bytes(b"")
+    cohort = ingest(source, 8, tmp_path / "out")
+    assert cohort.table["image_id"].to_list() == ["mel0", "mel1", "mel2", "mel3", "nv2", "nv3"]
+
+
+def test_an_unchanged_input_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tree(tmp_path / "tree")
+    first = ingest(source, 8, tmp_path / "out")
+    monkeypatch.setattr("dermsynth.cohorts.ingest.read_photos", lambda *_: pytest.fail("read again"))
+    again = ingest(source, 8, tmp_path / "out")
+    assert again.card["created"] == first.card["created"]
+
+
+@pytest.mark.parametrize("change", ["image", "size", "steps"])
+def test_a_changed_input_or_setting_needs_force(tmp_path: Path, change: str) -> None:
+    source = tree(tmp_path / "tree")
+    ingest(source, 8, tmp_path / "out")
+    if change == "image":
+        (tmp_path / "tree" / "nv" / "nv1.jpg").write_bytes(image_bytes(77))
+    size_px = 16 if change == "size" else 8
+    chain = chain_of(["gamma"] if change == "steps" else [])
+    with pytest.raises(ArtefactError, match="already exists; choose another --out, or --force to replace it"):
+        ingest(source, size_px, tmp_path / "out", preprocessing=chain)
+    assert ingest(source, size_px, tmp_path / "out", preprocessing=chain, force=True).size_px == size_px
+
+
+def test_preprocessing_reaches_the_pixels_and_the_card(tmp_path: Path) -> None:
+    source = source_config("phantom", {"counts": {"mel": 2, "nv": 2}})
+    plain = ingest(source, 32, tmp_path / "plain")
+    bright = ingest(source, 32, tmp_path / "bright", preprocessing=chain_of(["gamma:gamma=2"]))
+    expected = np.round(255 * (plain.images[:] / 255) ** 0.5).astype(np.uint8)
+    assert np.array_equal(bright.images[:], expected)
+    assert bright.card["config"]["preprocessing"][0] == {"step": "gamma", "gamma": 2.0}
+
+
+def test_masks_of_files_come_along_where_every_image_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tree(tmp_path / "tree")
+    for name, count in (("mel", 4), ("nv", 6)):
+        (tmp_path / "masks" / name).mkdir(parents=True)
+        for number in range(count):
+            mask = Image.new("L", (24, 16))
+            mask.paste(255, (8, 0, 16, 16))
+            mask.save(tmp_path / "masks" / name / f"{name}{number}.png")
+    monkeypatch.setattr(FolderSource, "masks", ImageFiles([tmp_path / "masks"]))
+    cohort = ingest(source, 8, tmp_path / "out")
+    assert cohort.masks is not None
+    assert (cohort.masks[:] == [[0, 0, 1, 1, 1, 1, 0, 0]] * 8).all()
+    (tmp_path / "masks" / "nv" / "nv0.png").unlink()
+    monkeypatch.setattr(FolderSource, "masks", ImageFiles([tmp_path / "masks"]))
+    assert ingest(source, 8, tmp_path / "some", preprocessing=chain_of(["lesion-crop"])).masks is None
 
 
 LIMITED = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,30 @@ import typer
 from dermsynth.cli.app import CORES, Force, Out, Seed, Settings, Threads, app, command, parse_settings
 
 
+class OnBad(StrEnum):
+    """What to do about an image that cannot be decoded."""
+
+    skip = "skip"
+    stop = "stop"
+
+
+SHOWN = 5
+"""Bad images named one by one."""
+
+
 @command(app, "ingest")
 def ingest(
     source: Annotated[str, typer.Argument(help="folder, ham10000, isic2018-task3 or phantom.")],
     out: Out,
     root: Annotated[Path | None, typer.Option(help="The folder of the raw files; the phantom has none.")] = None,
     size: Annotated[int, typer.Option(metavar="N", help="Side of the square images in pixels.")] = 64,
+    step: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STEP[:KEY=VALUE,…]", help="Preprocessing, in this order; repeatable. Default: resize."),
+    ] = None,
+    on_bad: Annotated[OnBad, typer.Option(help="Leave out images that cannot be decoded, or stop at the first.")] = (
+        OnBad.skip
+    ),
     settings: Settings = None,
     seed: Seed = 0,
     force: Force = False,
@@ -23,10 +42,12 @@ def ingest(
 ) -> None:
     """Read raw files into a cohort.
 
-    A cohort is one folder with a table, an array of images and a card.
+    A cohort is one folder with a table, an array of images and a card. Steps of preprocessing: resize, lesion-crop,
+    hair, bilateral, gamma, shades-of-grey.
     """
     from dermsynth.cli.progress import bar
     from dermsynth.cohorts.ingest import ingest as run
+    from dermsynth.cohorts.preprocess import chain_of
     from dermsynth.cohorts.sources import source_config
     from dermsynth.core.errors import ConfigError
 
@@ -40,9 +61,32 @@ def ingest(
         config = source_config(source, {**parse_settings(settings, instead), "root": str(root or "")})
         if root is None:
             raise ConfigError(f"source {source}: give the folder of the raw files with --root")
+    chain = chain_of(step or [])
+    read = 0
     with bar(f"{source} at {size} px") as progress:
-        cohort = run(config, size, out, force=force, progress=progress, threads=threads)
-    typer.echo(f"{out}: {len(cohort):,} images, {cohort.table['lesion_id'].n_unique():,} lesions")
+
+        def count(done: int, total: int) -> None:
+            nonlocal read
+            read = done
+            progress(done, total)
+
+        cohort = run(
+            config,
+            size,
+            out,
+            preprocessing=chain,
+            on_bad=on_bad.value,
+            force=force,
+            progress=count,
+            threads=threads,
+        )
+    for bad in cohort.card["bad"][:SHOWN]:
+        typer.echo(f"left out: {bad['reason']}", err=True)
+    if len(cohort.card["bad"]) > SHOWN:
+        typer.echo(f"left out: {len(cohort.card['bad']) - SHOWN:,} more, listed in {out / 'card.json'}", err=True)
+    lesions = cohort.table["lesion_id"].n_unique()
+    told = "; made before of the same input, nothing to do" if not read else ""
+    typer.echo(f"{out}: {len(cohort):,} images, {lesions:,} lesions{told}")
     for name, count in cohort.counts().items():
         typer.echo(f"  {name:<8} {count:>7,}")
     typer.echo(f"Next: dermsynth split {out}")

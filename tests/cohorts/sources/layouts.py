@@ -10,8 +10,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dermsynth.cohorts.ingest import Photos, read_photos
+from dermsynth.cohorts.sources.base import Source
+
 HAM_HEADER = "lesion_id,image_id,dx,dx_type,age,sex,localization,dataset"
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+
+
+def everything(source: Source, size_px: int = 8) -> Photos:
+    """Return all images of a small source."""
+    (photos,) = read_photos(source, source.check(), size_px)
+    return photos
 
 
 def image_bytes(seed: int = 0, *, width: int = 24, height: int = 16, kind: str = "JPEG") -> bytes:

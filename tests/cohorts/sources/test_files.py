@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from dermsynth.cohorts.sources.files import ImageFiles, decode, places_of_images, read_table
+from dermsynth.cohorts.sources.files import ImageFiles, places_of_images
+from dermsynth.cohorts.sources.tables import read_table
 from dermsynth.core.errors import InputError
 from tests.cohorts.sources.layouts import image_bytes
 
@@ -84,52 +82,6 @@ def test_an_unusable_table_is_refused_with_its_line(tmp_path: Path, content: str
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent.csv: no such file"):
         read_table(tmp_path / "absent.csv", [])
-
-
-def test_the_central_square_of_an_image_is_kept() -> None:
-    pixels = np.zeros((10, 30, 3), dtype=np.uint8)
-    pixels[:, 10:20] = (200, 100, 50)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    assert np.array_equal(decode(buffer.getvalue(), "x", 10), pixels[:, 10:20])
-
-
-def test_a_photo_is_turned_as_its_camera_says() -> None:
-    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
-    pixels[0] = 255
-    image, buffer = Image.fromarray(pixels), io.BytesIO()
-    exif = image.getexif()
-    exif[0x0112] = 3  # upside down
-    image.save(buffer, "PNG", exif=exif)
-    assert decode(buffer.getvalue(), "x", 8)[:, 0, 0].tolist() == [0] * 7 + [255]
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
-def test_every_colour_mode_becomes_rgb(mode: str) -> None:
-    buffer = io.BytesIO()
-    image = Image.new("RGB", (9, 9), (80, 80, 80))
-    (image.quantize(2) if mode == "P" else image.convert(mode)).save(buffer, "TIFF")
-    decoded = decode(buffer.getvalue(), "x", 8)
-    assert decoded.shape == (8, 8, 3)
-    assert np.abs(decoded.astype(int) - 80).max() <= 1
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "p/a.jpg: is empty (0 bytes); replace it, or remove it and its row"),
-        (b"not an image", "p/a.jpg: is no image file; replace it, or remove it and its row"),
-        (image_bytes(width=300, height=300)[:5000], "p/a.jpg: cannot be decoded (image file is truncated"),
-        (image_bytes(kind="PNG")[:200], "p/a.jpg: cannot be decoded ("),
-        (image_bytes()[:30], "p/a.jpg: "),
-    ],
-    ids=["empty", "text", "truncated-jpeg", "truncated-png", "header-only"],
-)
-def test_an_unreadable_image_is_named_with_what_to_do(data: bytes, message: str) -> None:
-    with pytest.raises(InputError) as error:
-        decode(data, "p/a.jpg", 8)
-    assert one_line(error).startswith(message)
-    assert "object at 0x" not in one_line(error)
 
 
 def test_a_folder_beats_the_zip_it_was_unpacked_from(tmp_path: Path) -> None:

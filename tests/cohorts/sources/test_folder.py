@@ -10,7 +10,7 @@ import pytest
 from dermsynth.cohorts.sources import make_source, source_config
 from dermsynth.cohorts.sources.base import Source
 from dermsynth.core.errors import InputError
-from tests.cohorts.sources.layouts import image_bytes, make_tree
+from tests.cohorts.sources.layouts import everything, image_bytes, make_tree
 
 COUNTS = {"mel": 2, "nv": 3}
 
@@ -28,8 +28,8 @@ ALL_LESIONS = ["mel0,L0", "mel1,L0", "nv0,L1", "nv1,L2", "nv2,L2"]
 
 def test_folders_are_classes_and_file_names_are_ids(tmp_path: Path) -> None:
     source = source_of(make_tree(tmp_path / "tree", COUNTS))
-    assert source.check() == 5
-    (photos,) = source.photos(8, threads=1)
+    assert source.check().height == 5
+    photos = everything(source)
     assert source.classes == ("mel", "nv")
     assert photos.table["image_id"].to_list() == ["mel0", "mel1", "nv0", "nv1", "nv2"]
     assert photos.table["label"].to_list() == ["mel", "mel", "nv", "nv", "nv"]
@@ -42,7 +42,7 @@ def test_lesions_csv_joins_photos_of_one_lesion(tmp_path: Path) -> None:
     write_lesions(root, ALL_LESIONS[::-1])
     source = source_of(root)
     source.check()
-    (photos,) = source.photos(8, threads=1)
+    photos = everything(source)
     assert photos.table["lesion_id"].to_list() == ["L0", "L0", "L1", "L2", "L2"]
 
 
@@ -61,8 +61,8 @@ NUMBERED = ["mel/001", "mel/002", "nv/001", "nv/002", "nv/only_here"]
 
 def test_where_classes_use_the_same_names_every_id_begins_with_the_class(tmp_path: Path) -> None:
     source = source_of(numbered(tmp_path / "tree"))
-    assert source.check() == 5
-    (photos,) = source.photos(8, threads=1)
+    assert source.check().height == 5
+    photos = everything(source)
     assert photos.table["image_id"].to_list() == NUMBERED
     assert photos.table["label"].to_list() == ["mel", "mel", "nv", "nv", "nv"]
 
@@ -72,7 +72,7 @@ def test_lesions_csv_uses_the_ids_that_begin_with_the_class(tmp_path: Path) -> N
     write_lesions(root, [f"{image_id},L{number // 2}" for number, image_id in enumerate(NUMBERED)])
     source = source_of(root)
     source.check()
-    (photos,) = source.photos(8, threads=1)
+    photos = everything(source)
     assert photos.table["lesion_id"].to_list() == ["L0", "L0", "L1", "L1", "L2"]
 
 
@@ -88,7 +88,7 @@ def test_other_files_and_hidden_folders_do_not_matter(tmp_path: Path) -> None:
     (root / "README.txt").touch()
     (root / "nv" / "Thumbs.db").touch()
     (root / ".cache").mkdir()
-    assert source_of(root).check() == 5
+    assert source_of(root).check().height == 5
 
 
 def empty_class(root: Path) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from dermsynth.cohorts.ingest import ingest
+from dermsynth.cohorts.ingest import ingest, read_photos
 from dermsynth.cohorts.sources import make_source, source_config
 from dermsynth.cohorts.sources.base import Source
 from dermsynth.core.errors import InputError
 from tests.cohorts.sources.layouts import (
     HAM_HEADER,
+    everything,
     ham_ids,
     ham_rows,
     image_bytes,
@@ -81,8 +82,8 @@ def test_every_official_layout_is_the_same_cohort(tmp_path: Path, arrange: Calla
     root = make_ham(tmp_path / "ham")
     arrange(root)
     source = source_of(root)
-    assert source.check() == 14
-    (photos,) = source.photos(8, threads=1)
+    assert source.check().height == 14
+    photos = everything(source)
     assert photos.table["image_id"].to_list() == IDS
     assert photos.table["lesion_id"].n_unique() == 7
     first = photos.table.row(0, named=True)
@@ -94,14 +95,14 @@ def test_an_unknown_age_is_null(tmp_path: Path) -> None:
     rows = ham_rows()
     rows[3] = rows[3].replace("33.0", "unknown")
     source = source_of(make_ham(tmp_path / "ham", rows))
-    (photos,) = source.photos(8, threads=1)
+    photos = everything(source)
     assert photos.table["age"].is_null().arg_true().to_list() == [3]
 
 
 def test_one_photo_per_lesion_is_the_first_by_name(tmp_path: Path) -> None:
     source = source_of(make_ham(tmp_path / "ham"), one_per_lesion=True)
-    assert source.check() == 7
-    (photos,) = source.photos(8, threads=1)
+    assert source.check().height == 7
+    photos = everything(source)
     assert photos.table["image_id"].to_list() == IDS[::2]
 
 
@@ -186,17 +187,18 @@ def test_the_fingerprint_follows_table_and_images_and_not_their_place(tmp_path: 
 
 def test_the_real_data_set_has_the_published_counts(real_data: Path) -> None:
     source = source_of(real_data / "ham10000")
-    assert source.check() == 10_015
+    assert source.check().height == 10_015
     rows = source.rows  # type: ignore[attr-defined]
     assert rows["lesion_id"].n_unique() == 7_470
     counts = dict(rows.group_by("label").len().iter_rows())
     assert counts == {"nv": 6705, "mel": 1113, "bkl": 1099, "bcc": 514, "akiec": 327, "vasc": 142, "df": 115}
     assert rows.group_by("lesion_id").agg(pl.col("label").n_unique())["label"].max() == 1
-    assert source_of(real_data / "ham10000", one_per_lesion=True).check() == 7_470
+    assert source_of(real_data / "ham10000", one_per_lesion=True).check().height == 7_470
 
 
 def test_real_images_are_read_in_the_order_of_their_table(real_data: Path) -> None:
-    photos = next(iter(source_of(real_data / "ham10000").photos(64, threads=1)))
+    source = source_of(real_data / "ham10000")
+    photos = next(read_photos(source, source.check(), 64))
     assert photos.images.shape == (256, 64, 64, 3)
     assert photos.images.std() > 20
     assert photos.table["sha256"].n_unique() > 250

@@ -9,7 +9,7 @@ import pytest
 from dermsynth.cohorts.sources import make_source, source_config
 from dermsynth.cohorts.sources.base import Source
 from dermsynth.core.errors import InputError
-from tests.cohorts.sources.layouts import make_isic
+from tests.cohorts.sources.layouts import everything, make_isic
 
 TRUTH = "ISIC2018_Task3_Training_GroundTruth.csv"
 GROUPINGS = "ISIC2018_Task3_Training_LesionGroupings.csv"
@@ -27,8 +27,8 @@ def replace_in(path: Path, old: str, new: str) -> None:
 
 def test_both_parts_are_read_and_the_official_test_is_known(tmp_path: Path) -> None:
     source = source_of(make_isic(tmp_path))
-    assert source.check() == 21
-    (photos,) = source.photos(8, threads=1)
+    assert source.check().height == 21
+    photos = everything(source)
     assert photos.table["part"].to_list() == ["train"] * 14 + ["test"] * 7
     assert photos.table["label"].to_list()[:7] == ["mel", "nv", "bcc", "akiec", "bkl", "df", "vasc"]
     assert photos.table["lesion_id"].n_unique() == 14
@@ -40,7 +40,7 @@ def test_the_challenges_own_lesion_groupings_are_read(tmp_path: Path) -> None:
     (root / "HAM10000_metadata.csv").unlink()
     lines = [f"ISIC_{number:07},G{number // 7},histopathology" for number in range(14)]
     (root / GROUPINGS).write_text("\n".join(["image,lesion_id,diagnosis_confirm_type", *lines]) + "\n")
-    (photos,) = source_of(root).photos(8, threads=1)
+    photos = everything(source_of(root))
     assert photos.table["lesion_id"].to_list()[:14] == ["G0"] * 7 + ["G1"] * 7
 
 
@@ -48,7 +48,7 @@ def test_the_lesions_are_found_beside_the_root(tmp_path: Path) -> None:
     root = make_isic(tmp_path / "isic")
     (tmp_path / "ham10000").mkdir()
     (root / "HAM10000_metadata.csv").rename(tmp_path / "ham10000" / "HAM10000_metadata.csv")
-    assert source_of(root).check() == 21
+    assert source_of(root).check().height == 21
 
 
 def test_unknown_lesions_of_the_training_images_are_refused(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_missing_image_is_named_with_its_table_and_line(tmp_path: Path) -> Non
 
 def test_the_real_challenge_has_the_published_counts(real_data: Path) -> None:
     source = source_of(real_data / "isic2018_task3")
-    assert source.check() == 5_984 + 1_512
+    assert source.check().height == 5_984 + 1_512
     counts: dict[str, dict[str, int]] = {"train": {}, "test": {}}
     for part, label, images in source.rows.group_by("part", "label").len().iter_rows():  # type: ignore[attr-defined]
         counts[part][label] = images

@@ -1,35 +1,37 @@
-"""What a source of images is: a list of photos that is checked first and read afterwards, chunk by chunk."""
+"""What a source of images is: a list of photos that is checked first and read afterwards."""
 
 from __future__ import annotations
 
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from dermsynth.core.config import nearest
 from dermsynth.core.errors import InputError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 
 @dataclass(frozen=True, eq=False)
-class Photos:
-    """A chunk of a source.
+class Picture:
+    """One photo as it is in the source, at any size.
 
     Attributes:
-        table: Row i describes `images[i]`: image_id, label, lesion_id, patient_id, then what the source offers.
-        images: n x H x W x 3, uint8, RGB.
-        masks: None, or n x H x W, uint8, 1 on the lesion.
+        image: RGB, 8 bits a channel, upright.
+        mask: None, or an image of mode `L` and the same size, 1 on the lesion.
+        sha256: Of the file it was read from; None if there is no file.
     """
 
-    table: pl.DataFrame
-    images: NDArray[np.uint8]
-    masks: NDArray[np.uint8] | None = None
+    image: Image
+    mask: Image | None = None
+    sha256: str | None = None
 
 
 class Source(ABC):
@@ -38,30 +40,42 @@ class Source(ABC):
     Attributes:
         classes: The class names in the order of class indices.
         licence: Terms and citation, for the card.
-        preprocessing: What is done to every image, for the card.
         lesions: What is known about which photos show the same lesion, for the card.
+        fixed_split: None, or why the parts that the publishers fixed (the column `part`) leak lesions.
     """
 
     classes: tuple[str, ...]
     licence: str
-    preprocessing: str
     lesions: str = "known"
+    fixed_split: str | None = None
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return a hash that changes when the input does."""
+        """Return a hash that changes when the input does; quickly, without decoding or reading whole archives."""
 
     @abstractmethod
-    def check(self) -> int:
-        """Check all that can be checked without decoding an image, and return the number of images.
+    def check(self) -> pl.DataFrame:
+        """Check all that can be checked without decoding an image, and return a row per image.
+
+        Returns:
+            image_id, label, lesion_id, patient_id (may be null), source, then what the source offers; `part` (train,
+            val or test) where the publishers fixed a split.
 
         Raises:
             InputError: a missing file, a row without image, an image without row, an unknown or an empty class, …
         """
 
+    def has_masks(self, rows: pl.DataFrame) -> bool:
+        """Return whether every image of `rows` comes with a mask of its lesion."""
+        return False
+
     @abstractmethod
-    def photos(self, size_px: int, threads: int) -> Iterator[Photos]:
-        """Yield all images as squares of `size_px`, in bounded memory and always in the same order."""
+    def pictures(self, rows: pl.DataFrame, size_px: int) -> Iterator[Callable[[], Picture]]:
+        """Yield for each of `rows`, some of those that `check` returned in their order, a function that reads it.
+
+        The functions are called on any thread, in about this order, while the iterator runs on; each raises InputError
+        for an image that cannot be used. `size_px` is the side wanted in the end, for sources that draw.
+        """
 
 
 def expand(path: str) -> Path:

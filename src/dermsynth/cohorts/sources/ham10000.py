@@ -9,7 +9,8 @@ from typing import Literal
 import polars as pl
 
 from dermsynth.cohorts.sources.base import expand
-from dermsynth.cohorts.sources.files import FileSource, ImageFiles, existing_folder, places_of_images, read_table
+from dermsynth.cohorts.sources.files import FileSource, ImageFiles, existing_folder, places_of_images
+from dermsynth.cohorts.sources.tables import read_table
 from dermsynth.core.config import Config
 from dermsynth.core.errors import InputError
 

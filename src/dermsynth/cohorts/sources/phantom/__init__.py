@@ -6,15 +6,17 @@ comes with the mask of its lesion, and `overlap` says how hard the classes are t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from dermsynth.cohorts.sources.base import Photos, Source
+from dermsynth.cohorts.sources.base import Picture, Source
 from dermsynth.cohorts.sources.phantom import census
 from dermsynth.cohorts.sources.phantom.scene import photograph
 from dermsynth.cohorts.sources.phantom.signs import CLASSES
@@ -61,6 +63,21 @@ class PhantomConfig(Config):
         return counts
 
 
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """A chunk of a draw.
+
+    Attributes:
+        table: Row i describes `images[i]`: image_id, label, lesion_id, patient_id, age, sex, localization, skin_tone.
+        images: n x H x W x 3, uint8, RGB.
+        masks: n x H x W, uint8, 1 on the lesion.
+    """
+
+    table: pl.DataFrame
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+
+
 def draw(config: PhantomConfig, size_px: int, chunk: int = 256) -> Iterator[Photos]:
     """Draw the images of a configuration, in the order of lesion numbers, `chunk` at a time.
 
@@ -75,8 +92,7 @@ def draw(config: PhantomConfig, size_px: int, chunk: int = 256) -> Iterator[Phot
     Raises:
         ConfigError: a size or a chunk out of range.
     """
-    if not MIN_SIZE_PX <= size_px <= MAX_SIZE_PX:
-        raise ConfigError(f"size_px is {size_px}: the phantom draws {MIN_SIZE_PX} to {MAX_SIZE_PX} pixels; try 64")
+    _check_size(size_px)
     if chunk < 1:
         raise ConfigError(f"chunk is {chunk}: expected at least 1 image at a time")
     return _chunks(config, size_px, chunk)
@@ -86,7 +102,6 @@ class PhantomSource(Source):
     """The phantom behind the interface that all sources share."""
 
     licence = "Apache-2.0: drawn by dermsynth, no patient"
-    preprocessing = "drawn at this size"
 
     def __init__(self, config: PhantomConfig) -> None:
         self.config = config
@@ -96,36 +111,80 @@ class PhantomSource(Source):
         """Return the version of what is drawn: the same configuration then gives the same pixels."""
         return "phantom-1"
 
-    def check(self) -> int:
-        """Return the number of images; the configuration has been checked already."""
-        return sum(self.config.counts.values())
+    def check(self) -> pl.DataFrame:
+        """Return a row per image; the configuration has been checked already."""
+        return _table(self.config, _listed(self.config)).with_columns(source=pl.lit("phantom"))
 
-    def photos(self, size_px: int, threads: int) -> Iterator[Photos]:
-        """Yield the images; drawing runs on one thread whatever `threads` is."""
-        for photos in draw(self.config, size_px):
-            yield replace(photos, table=photos.table.with_columns(source=pl.lit("phantom")))
+    def has_masks(self, rows: pl.DataFrame) -> bool:
+        """Return True: the phantom knows its lesions."""
+        return True
+
+    def pictures(self, rows: pl.DataFrame, size_px: int) -> Iterator[Callable[[], Picture]]:
+        """Yield a function per row that draws it at `size_px`."""
+        _check_size(size_px)
+        shown = {
+            _image_id(self.config, lesion, photo): (lesion, photo, label)
+            for lesion, photo, label in _listed(self.config)
+        }
+        return (partial(self._picture, *shown[image_id], size_px) for image_id in rows["image_id"])
+
+    def _picture(self, lesion: int, photo: int, label: str, size_px: int) -> Picture:
+        from PIL import Image
+
+        image, mask = _photograph(self.config, lesion, photo, label, size_px)
+        return Picture(Image.fromarray(image), Image.fromarray(mask))
+
+
+_Listed = list[tuple[int, int, str]]
+
+
+def _check_size(size_px: int) -> None:
+    if not MIN_SIZE_PX <= size_px <= MAX_SIZE_PX:
+        raise ConfigError(f"size_px is {size_px}: the phantom draws {MIN_SIZE_PX} to {MAX_SIZE_PX} pixels; try 64")
+
+
+def _listed(config: PhantomConfig) -> _Listed:
+    return census.listed(config.counts, config.seed, config.first_lesion, config.several_photos)
+
+
+def _image_id(config: PhantomConfig, lesion: int, photo: int) -> str:
+    return f"PH_{config.seed}_{lesion:07d}_{photo + 1}"
+
+
+def _owner(config: PhantomConfig, lesion: int) -> census.Patient:
+    return census.patient(config.seed, census.patient_number(config.seed, lesion))
+
+
+def _photograph(
+    config: PhantomConfig, lesion: int, photo: int, label: str, size_px: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    return photograph(config.seed, lesion, photo, label, config.overlap, _owner(config, lesion).skin, size_px)
 
 
 def _chunks(config: PhantomConfig, size_px: int, chunk: int) -> Iterator[Photos]:
-    listed = census.listed(config.counts, config.seed, config.first_lesion, config.several_photos)
+    listed = _listed(config)
     for start in range(0, len(listed), chunk):
         part = listed[start : start + chunk]
-        images = np.empty((len(part), size_px, size_px, 3), np.uint8)
-        masks = np.empty((len(part), size_px, size_px), np.uint8)
-        rows = []
-        for i, (lesion, photo, label) in enumerate(part):
-            owner = census.patient(config.seed, census.patient_number(config.seed, lesion))
-            images[i], masks[i] = photograph(config.seed, lesion, photo, label, config.overlap, owner.skin, size_px)
-            rows.append(
-                {
-                    "image_id": f"PH_{config.seed}_{lesion:07d}_{photo + 1}",
-                    "label": label,
-                    "lesion_id": f"PHL_{config.seed}_{lesion:07d}",
-                    "patient_id": f"PHP_{config.seed}_{owner.number:07d}",
-                    "age": owner.age,
-                    "sex": owner.sex,
-                    "localization": census.localization_of(config.seed, lesion, label),
-                    "skin_tone": "dark" if owner.skin.melanin > DARK_SKIN else "light",
-                }
-            )
-        yield Photos(pl.DataFrame(rows), images, masks)
+        drawn = [_photograph(config, *one, size_px) for one in part]
+        yield Photos(
+            _table(config, part), np.stack([image for image, _ in drawn]), np.stack([mask for _, mask in drawn])
+        )
+
+
+def _table(config: PhantomConfig, listed: _Listed) -> pl.DataFrame:
+    rows = []
+    for lesion, photo, label in listed:
+        owner = _owner(config, lesion)
+        rows.append(
+            {
+                "image_id": _image_id(config, lesion, photo),
+                "label": label,
+                "lesion_id": f"PHL_{config.seed}_{lesion:07d}",
+                "patient_id": f"PHP_{config.seed}_{owner.number:07d}",
+                "age": owner.age,
+                "sex": owner.sex,
+                "localization": census.localization_of(config.seed, lesion, label),
+                "skin_tone": "dark" if owner.skin.melanin > DARK_SKIN else "light",
+            }
+        )
+    return pl.DataFrame(rows)
