@@ -65,7 +65,7 @@ def ingest(
     read = 0
     with bar(f"{source} at {size} px") as progress:
 
-        def count(done: int, total: int) -> None:
+        def show(done: int, total: int) -> None:
             nonlocal read
             read = done
             progress(done, total)
@@ -77,7 +77,7 @@ def ingest(
             preprocessing=chain,
             on_bad=on_bad.value,
             force=force,
-            progress=count,
+            progress=show,
             threads=threads,
         )
     for bad in cohort.card["bad"][:SHOWN]:
