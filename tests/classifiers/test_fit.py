@@ -22,7 +22,7 @@ from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.artefacts import read_card
 from dermsynth.core.config import parse
 from dermsynth.core.errors import ArtefactError, ConfigError, DivergedError, InputError, LeakageError
-from dermsynth.core.randomness import numpy_generator
+from dermsynth.core.randomness import global_torch_seed, numpy_generator
 from dermsynth.metrics.scores import balanced_accuracy, recalls
 from dermsynth.training import checkpoint
 from dermsynth.training.device import make_fabric
@@ -145,7 +145,7 @@ def test_the_saved_weights_make_the_saved_predictions(fitted: Path) -> None:
     np.testing.assert_array_equal(predict(network, TEST, make_fabric()), expected.astype(np.float32))
 
 
-@pytest.mark.parametrize("augmentation", [None, ClassicalAugmentation()])
+@pytest.mark.parametrize("augmentation", [None, ClassicalAugmentation(), ClassicalAugmentation(mixup_alpha=0.2)])
 def test_a_second_run_gives_the_same_bits(tmp_path: Path, augmentation: ClassicalAugmentation | None) -> None:
     torch.set_num_threads(1)
     folders = [tmp_path / name for name in ("one", "two")]
@@ -173,6 +173,50 @@ def test_augmentation_changes_training_and_is_recorded(tmp_path: Path, fitted: P
     assert history(folder)[0]["loss"] != history(fitted)[0]["loss"]
     assert read_card(folder, "fit")["augmentation"] == augmentation.canonical()
     assert read_card(fitted, "fit")["augmentation"] is None
+
+
+def test_the_loss_of_shares_is_the_shares_of_the_losses() -> None:
+    run = module._Fit(TRAIN, VAL, QUICK.changed(precision="fp32"), np.arange(len(TRAIN)), None)
+    images, first = run.feed.batch(0)
+    second = first.flip(0)
+    share = torch.linspace(0, 1, len(first))
+    targets = share[:, None] * torch.eye(3)[first] + (1 - share[:, None]) * torch.eye(3)[second]
+    with torch.no_grad():
+        rows = zip(images.split(1), first.split(1), second.split(1), share, strict=True)
+        run.network.eval()  # batch norm must not see a batch of one
+        parts = [part * run._loss(one, a) + (1 - part) * run._loss(one, b) for one, a, b, part in rows]
+        torch.testing.assert_close(run._loss(images, targets), torch.stack(parts).mean())
+
+
+@pytest.mark.parametrize("mixing", [{"mixup_alpha": 0.4}, {"cutmix_alpha": 1.0}])
+def test_a_network_learns_from_mixed_images(tmp_path: Path, mixing: dict[str, float]) -> None:
+    augmentation = ClassicalAugmentation(policy="none", **mixing)
+    folder = fit(TRAIN, VAL, TEST, QUICK, tmp_path / "fit", augmentation=augmentation)
+    assert score(folder) > 0.8
+    assert history(folder)[-1]["loss"] > 0.3  # mixed labels cannot be met
+
+
+def test_views_are_averaged_as_probabilities_over_mirrors_and_turns() -> None:
+    fabric = make_fabric("fp32")
+    with global_torch_seed(0, "init"):
+        network = model_builder("small-cnn")(3, 4)
+    pixels = TEST.images[:]
+    members = [np.rot90(one, turns, (1, 2)) for one in (pixels, pixels[:, :, ::-1]) for turns in range(4)]
+    seen = [Cohort.in_memory(TEST.table, np.ascontiguousarray(member), CLASSES) for member in members]
+    expected = np.mean([predict(network, one, fabric) for one in seen], axis=0)
+    assert np.abs(expected - predict(network, TEST, fabric)).max() > 1e-4
+    np.testing.assert_allclose(predict(network, TEST, fabric, 8), expected, atol=1e-6)
+
+
+def test_a_fit_chooses_and_predicts_with_its_views_and_says_so(tmp_path: Path, fitted: Path) -> None:
+    folder = fit(TRAIN, VAL, TEST, QUICK.changed(tta=8), tmp_path / "fit")
+    card = read_card(folder, "fit")
+    assert card["config"]["tta"] == 8
+    assert read_card(fitted, "fit")["config"]["tta"] == 1
+    assert score(folder, "val") == card["val_balanced_accuracy"]
+    for split in ("val", "test"):
+        one, eight = (read_predictions(path, split).probabilities for path in (fitted, folder))
+        assert np.abs(one - eight).max() > 1e-3
 
 
 def test_every_training_set_gets_the_same_number_of_steps(tmp_path: Path) -> None:
@@ -280,6 +324,7 @@ def test_stopping_leaves_nothing_behind(tmp_path: Path) -> None:
     [
         ({"model": "smallcnn"}, "'model' is 'smallcnn': unknown model; did you mean 'small-cnn'?"),
         ({"batch_size": 1}, "'batch_size' is 1"),
+        ({"tta": 3}, "'tta' is 3: Input should be 1, 2, 4 or 8"),
         ({"budget": 3}, "unknown key 'budget'; did you mean 'budget_kimg'?"),
     ],
 )

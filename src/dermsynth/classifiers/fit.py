@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,8 @@ from pydantic import Field, field_validator
 from dermsynth.classifiers import MODELS, model_builder
 from dermsynth.classifiers.predictions import FILE, Predictions, write_predictions
 from dermsynth.cohorts.augment import ClassicalAugmentation, augment
+from dermsynth.cohorts.augment.geometry import views
+from dermsynth.cohorts.augment.mixing import mix
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
 from dermsynth.core.config import Config, nearest
@@ -62,6 +64,9 @@ class FitConfig(Config):
     """Decoupled from the gradient (AdamW), per unit of learning rate; 0.2 was neither better nor worse."""
     evaluations: int = Field(10, ge=1)
     """How many states, evenly spaced and the last one among them, are scored on validation to choose one."""
+    tta: Literal[1, 2, 4, 8] = 1
+    """Test-time augmentation: views of an image (itself, mirrored, turned by 90 degrees) whose probabilities are
+    averaged, whenever the classifier predicts."""
     precision: Precision = "auto"
     """`auto` takes bf16 where the hardware has it."""
     seed: int = Field(0, ge=0)
@@ -106,7 +111,8 @@ def fit(
         out: The folder to make: `predictions.parquet` (val and test), `history.jsonl` (a line per scored state),
             `classifier.safetensors` (the chosen one) and `card.json`.
         rows: The rows of `train` that make one epoch; a row may stand in it several times. Default: every row once.
-        augmentation: Moves every training image each time it is seen. Default: images as they are.
+        augmentation: Alters every training image each time it is seen; where it mixes images, the loss is the cross
+            entropy to the shares of their classes. Default: images as they are.
         facts: Go into the card.
         force: Replace an existing artefact.
         progress: Called with images seen and images in all.
@@ -219,6 +225,9 @@ class _Fit:
         images, labels = self.feed.batch(step)
         if self.augmentation:
             images = augment(images, self.augmentation, torch_generator(self.config.seed, "augment", step))
+            if self.augmentation.mixes:
+                generator = torch_generator(self.config.seed, "mix", step)
+                images, labels = mix(images, labels, len(self.classes), self.augmentation, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate(step)
         loss = self._loss(images, labels)
@@ -228,6 +237,7 @@ class _Fit:
         return loss.detach()
 
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean cross entropy; `labels` are N classes, or N x classes shares."""
         import torch.nn.functional as F
 
         with self.fabric.autocast():
@@ -244,7 +254,7 @@ class _Fit:
         if not np.isfinite(values).all():
             first = step - len(values) + int(np.flatnonzero(~np.isfinite(values))[0])
             raise self._diverged("the loss", first)
-        probabilities = predict(self.network, self.val, self.fabric)
+        probabilities = predict(self.network, self.val, self.fabric, self.config.tta)
         if not np.isfinite(probabilities).all():
             raise self._diverged("a prediction", step - 1)
         score = balanced_accuracy(self.val_labels, probabilities.argmax(axis=1), len(self.classes))
@@ -274,7 +284,7 @@ class _Fit:
             np.array(part.table["image_id"].to_list(), dtype=np.str_),
             np.array(part.table["lesion_id"].to_list(), dtype=np.str_),
             part.labels,
-            predict(self.network, part, self.fabric).astype(np.float64),
+            predict(self.network, part, self.fabric, self.config.tta).astype(np.float64),
             self.classes,
         )
 
@@ -305,10 +315,11 @@ class _Fit:
         }
 
 
-def predict(network: nn.Module, cohort: Cohort, fabric: Fabric) -> NDArray[np.float32]:
+def predict(network: nn.Module, cohort: Cohort, fabric: Fabric, tta: int = 1) -> NDArray[np.float32]:
     """Return the class probabilities of every image, float32 (N, C): a float32 softmax over the network's scores.
 
-    The network is in eval mode for it and in train mode afterwards.
+    The mean over the first `tta` of an image's eight mirrors and quarter turns. The network is in eval mode for it and
+    in train mode afterwards.
     """
     import torch
 
@@ -316,8 +327,9 @@ def predict(network: nn.Module, cohort: Cohort, fabric: Fabric) -> NDArray[np.fl
     network.eval()
     with torch.no_grad(), fabric.autocast():
         for start in range(0, len(cohort), _PREDICT_BATCH):
-            pixels = torch.from_numpy(cohort.images[start : start + _PREDICT_BATCH])
-            found.append(network(to_network(pixels, fabric)).float().softmax(dim=1))
+            images = to_network(torch.from_numpy(cohort.images[start : start + _PREDICT_BATCH]), fabric)
+            seen = [network(view).float().softmax(dim=1) for view in views(images, tta)]
+            found.append(torch.stack(seen).mean(dim=0))
     network.train()
     probabilities: NDArray[np.float32] = torch.cat(found).cpu().numpy()
     return probabilities

@@ -39,6 +39,9 @@ def fit(
             min=1, metavar="N", help="Arms that enlarge fill every class up to this.", show_default="the largest class"
         ),
     ] = None,
+    augment: Annotated[
+        str | None, typer.Option("--augment", metavar="POLICY", help="Policy of classical.", show_default="strong")
+    ] = None,
     kimg: Annotated[float, typer.Option(metavar="N", help="Budget in thousands of images.")] = 40.0,
     settings: Settings = None,
     seed: Seed = 0,
@@ -49,6 +52,7 @@ def fit(
     from dermsynth.classifiers.fit import FitConfig
     from dermsynth.classifiers.fit import fit as run
     from dermsynth.cli.progress import bar
+    from dermsynth.cohorts.augment import ClassicalAugmentation
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.core.config import nearest, parse
     from dermsynth.core.errors import ConfigError
@@ -61,11 +65,18 @@ def fit(
         raise ConfigError(f"--arm {arm}: needs synthetic images; give a pool from 'dermsynth sample' with --pool")
     if arm not in NEEDS_POOL and pool is not None:
         raise ConfigError(f"--pool {pool}: arm '{arm}' adds no pool; leave it out or choose --arm hybrid or placebo")
-    given = parse_settings(settings, {"model": "the argument MODEL", "seed": "--seed", "budget_kimg": "--kimg"})
+    instead = {"model": "the argument MODEL", "seed": "--seed", "budget_kimg": "--kimg", "policy": "--augment"}
+    given = parse_settings(settings, instead)
+    altering = {key: given.pop(key) for key in list(given) if key in ClassicalAugmentation.model_fields}
+    altering |= {} if augment is None else {"policy": augment}
+    if altering and arm != "classical":
+        unused = ", ".join(instead.get(key, f"--set {key}") for key in altering)
+        raise ConfigError(f"--arm {arm}: alters no image; leave out {unused}, or choose --arm classical")
+    augmentation = parse(ClassicalAugmentation, altering, "settings of the augmentation")
     config = parse(FitConfig, {"model": model, "seed": seed, "budget_kimg": kimg, **given}, "settings of the fit")
     real = Cohort.open(cohort)
     target = fill_to or max(real.part("train").counts().values())
-    chosen = ARMS[arm](Material(real, target, seed, Cohort.open(pool) if pool else None))
+    chosen = ARMS[arm](Material(real, target, seed, Cohort.open(pool) if pool else None, augmentation=augmentation))
     set_threads(threads)
     with bar(f"{model} on {arm}") as progress:
         run(

@@ -77,7 +77,7 @@ def oversampled(material: Material) -> TrainingSet:
 
 
 def classical(material: Material) -> TrainingSet:
-    """Return `oversampled` with flips, rotation, shear and crop: every repeat of an image looks different."""
+    """Return `oversampled`, every image altered each time it is seen: the control of any synthesis."""
     return replace(oversampled(material), augmentation=material.augmentation)
 
 
