@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from dermsynth.audits.cohort import audit_cohort
     from dermsynth.classifiers.fit import FitConfig, fit
     from dermsynth.cohorts.cohort import Cohort
+    from dermsynth.cohorts.export import export
     from dermsynth.cohorts.ingest import ingest
+    from dermsynth.cohorts.join import join
     from dermsynth.cohorts.sources import source_config
     from dermsynth.cohorts.split import SplitConfig, split
     from dermsynth.pools.sample import sample
@@ -40,8 +42,10 @@ _PUBLIC = {
     "TrainConfig": "training.config",
     "algorithm_class": "algorithms",
     "audit_cohort": "audits.cohort",
+    "export": "cohorts.export",
     "fit": "classifiers.fit",
     "ingest": "cohorts.ingest",
+    "join": "cohorts.join",
     "judge": "trials.verdict",
     "judge_trial": "trials.run",
     "load_protocol": "trials.protocol",
@@ -66,8 +70,10 @@ __all__ = [
     "__version__",
     "algorithm_class",
     "audit_cohort",
+    "export",
     "fit",
     "ingest",
+    "join",
     "judge",
     "judge_trial",
     "load_protocol",

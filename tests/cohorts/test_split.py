@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermsynth.cohorts.cohort import PARTS, SPLIT, SPLIT_CARD, Cohort
-from dermsynth.cohorts.split import SplitConfig, assign, split
+from dermsynth.cohorts.ingest import ingest
+from dermsynth.cohorts.sources import make_source, source_config
+from dermsynth.cohorts.split import SplitConfig, assign, leak, split
 from dermsynth.core.config import parse
 from dermsynth.core.errors import ArtefactError, ConfigError, InputError, LeakageError
 from tests.helpers import make_cohort, saved_cohort
@@ -156,10 +158,156 @@ def test_official_without_a_published_test_is_refused() -> None:
             assigned(table, SplitConfig(scheme="official"))
 
 
-def test_an_official_test_that_shares_a_lesion_with_training_is_refused() -> None:
+def test_training_images_of_an_official_test_lesion_are_left_out() -> None:
     table = official(table_of((9, 9), photos=(2,)), pl.col("image_id").is_in(["i0001", "i0020", "i0021"]))
-    with pytest.raises(InputError, match="lesion 'L000', its patient or a file of it is in the official test"):
-        assigned(table, SplitConfig(scheme="official"))
+    whole = assigned(table, SplitConfig(scheme="official"))
+    assert whole.filter(pl.col("split") == "test")["image_id"].to_list() == ["i0001", "i0020", "i0021"]
+    assert whole.filter(pl.col("split") == "unused")["image_id"].to_list() == ["i0000"]
+    assert leak(whole, ()) is None
+
+
+def test_a_published_val_part_is_kept() -> None:
+    table = table_of((9, 9)).with_columns(
+        part=pl.col("lesion_id").replace_strict(
+            {"L000": "val", "L009": "val", "L001": "test", "L010": "test"}, default="train"
+        )
+    )
+    for scheme in ("official", "fixed"):
+        assert assigned(table, SplitConfig(scheme=scheme))["split"].to_list() == table["part"].to_list()
+
+
+def test_fixed_keeps_the_published_parts_whatever_they_leak_and_says_so() -> None:
+    table = official(table_of((10, 10), photos=(2,)), pl.col("image_id").is_in(["i0001", "i0020", "i0021", "i0022"]))
+    whole = assigned(table, SplitConfig(scheme="fixed"))
+    assert (whole.filter(pl.col("split") == "test")["part"] == "test").all()
+    assert (whole["part"] == "test").sum() == (whole["split"] == "test").sum()
+    assert leak(whole.with_columns(split="part"), ()) == (
+        "50.0 % of the test images show a lesion or a patient that is in train"
+    )
+
+
+def test_near_duplicates_stay_together_whatever_their_lesion() -> None:
+    table = table_of((20, 20))
+    for seed in range(10):
+        parts = assign(table, CLASSES, SplitConfig(), seed, "cohort", [(0, 7), (7, 25)])
+        assert parts.gather([0, 7, 25]).n_unique() == 1
+
+
+def test_near_duplicates_are_searched_for_in_the_pixels(tmp_path: Path) -> None:
+    cohort = ingest(source_config("phantom", {"counts": {"mel": 30, "nv": 30}}), 64, tmp_path / "drawn")
+    pixels = cohort.images[:]
+    pixels[3] = pixels[50, ::-1]  # upside down
+    Cohort.in_memory(cohort.table, pixels, cohort.classes).save(tmp_path / "cohort")
+    for seed in range(5):
+        parts = split(tmp_path / "cohort", SplitConfig(val=0.3, test=0.3), seed=seed, force=True).table["split"]
+        assert parts[3] == parts[50]
+    assert json.loads((tmp_path / "cohort" / SPLIT_CARD).read_text())["near_duplicates"] >= 1
+
+
+@laws
+@given(tables, st.integers(2, 5), st.integers(0, 1000))
+def test_every_lesion_is_tested_in_exactly_one_fold(table: pl.DataFrame, folds: int, seed: int) -> None:
+    configs = [SplitConfig(scheme="kfold", folds=folds, fold=fold) for fold in range(folds)]
+    tested = [assigned(table, config, seed).filter(pl.col("split") == "test") for config in configs]
+    assert sorted(pl.concat(tested)["image_id"]) == table["image_id"].to_list()
+    lesions = [part["lesion_id"].n_unique() for part in tested]
+    assert max(lesions) - min(lesions) <= 1
+    for label in CLASSES:
+        counts = [part.filter(pl.col("label") == label)["lesion_id"].n_unique() for part in tested]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_more_folds_than_lesions_are_refused() -> None:
+    with pytest.raises(InputError, match="class 'mel' has 4 lesions that can be parted, fewer than the 5 folds"):
+        assigned(table_of((4, 20)), SplitConfig(scheme="kfold"))
+
+
+PAPER_002 = {
+    "NV": (10300, 1287, 1288),
+    "MEL": (3618, 452, 452),
+    "BCC": (2658, 332, 333),
+    "BKL": (2099, 262, 263),
+    "AK": (694, 87, 86),
+    "SCC": (502, 63, 63),
+    "VASC": (202, 26, 25),
+    "DF": (191, 24, 24),
+}
+"""Table 1 of Fossen-Romsaas et al. 2020: train, val and test images."""
+
+
+def test_an_image_level_split_has_the_exact_counts_of_paper_002() -> None:
+    labels = [label for label, counts in PAPER_002.items() for _ in range(sum(counts))]
+    ids = [f"i{number:05}" for number in range(len(labels))]
+    table = pl.DataFrame({"image_id": ids, "label": labels, "lesion_id": ids, "sha256": ids}).with_columns(
+        origin=pl.lit("real"), patient_id=pl.lit(None, dtype=pl.String)
+    )
+    parts = assign(table, tuple(PAPER_002), SplitConfig(scheme="image", val=0.1, test=0.1), 0, "ISIC 2019")
+    found = {
+        (label, part): n
+        for label, part, n in table.with_columns(split=parts).group_by("label", "split").len().iter_rows()
+    }
+    assert {label: tuple(found[label, part] for part in PARTS) for label in PAPER_002} == PAPER_002
+
+
+def test_an_image_level_split_of_lesions_with_several_photos_is_marked_leaky(tmp_path: Path) -> None:
+    cohort = ingest(
+        source_config("phantom", {"counts": {"mel": 60, "nv": 60}, "several_photos": 1.0}), 16, tmp_path / "c"
+    )
+    assert cohort.leaky is None
+    leaky = split(tmp_path / "c", SplitConfig(scheme="image")).leaky
+    assert leaky is not None
+    share = float(leaky.split(" %")[0])
+    assert 30 < share < 95
+    assert Cohort.open(tmp_path / "c").select([0, 1]).leaky == leaky
+
+
+def test_the_share_of_leaked_test_images_in_ham10000(real_data: Path) -> None:
+    source = make_source(source_config("ham10000", {"root": str(real_data / "ham10000")}))
+    table = source.check().with_columns(origin=pl.lit("real"), sha256="image_id")
+    config = SplitConfig(scheme="image", val=0.1, test=0.1)
+    shares = []
+    for seed in range(8):
+        whole = table.with_columns(split=assign(table, source.classes, config, seed, "ham"))
+        shares.append(float(str(leak(whole, ())).split(" %")[0]))
+    assert abs(np.mean(shares) - 38.7) < 1.0
+
+
+def test_a_smaller_share_of_train_is_part_of_a_larger_one() -> None:
+    table = table_of((40, 60), photos=(1, 2, 3))
+    whole = assigned(table)
+    before: set[str] = set()
+    for fraction in (0.05, 0.1, 0.5, 1.0):
+        thin = assigned(table, SplitConfig(train_fraction=fraction))
+        kept = thin.filter(pl.col("split") == "train")
+        assert before <= set(kept["image_id"])
+        before = set(kept["image_id"])
+        assert thin.filter(pl.col("split").is_in(["val", "test"])).equals(
+            whole.filter(pl.col("split").is_in(["val", "test"]))
+        )
+        lesions = dict(kept.group_by("label").agg(pl.col("lesion_id").n_unique()).iter_rows())
+        assert lesions == {"mel": max(1, round(fraction * 28)), "nv": round(fraction * 42)}
+    assert before == set(whole.filter(pl.col("split") == "train")["image_id"])
+
+
+def test_at_most_so_many_lesions_of_each_class_are_used() -> None:
+    thin = assigned(table_of((10, 60)), SplitConfig(train_lesions=20)).filter(pl.col("split") == "train")
+    assert dict(thin.group_by("label").len().iter_rows()) == {"mel": 7, "nv": 20}
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"), [("exponential", [70, 32, 15, 7]), ("step", [70, 70, 7, 7])], ids=["exponential", "step"]
+)
+def test_train_can_be_thinned_out_to_a_profile(profile: str, expected: list[int]) -> None:
+    labels = [label for label in "abcd" for _ in range(100)]
+    ids = [f"i{number:03}" for number in range(400)]
+    table = pl.DataFrame({"image_id": ids, "label": labels, "lesion_id": ids, "sha256": ids}).with_columns(
+        origin=pl.lit("real"), patient_id=pl.lit(None, dtype=pl.String)
+    )
+    config = parse(SplitConfig, {"imbalance": profile, "imbalance_ratio": 10}, "split")
+    whole = table.with_columns(split=assign(table, tuple("abcd"), config, 0, "cohort"))
+    train = dict(whole.filter(pl.col("split") == "train").group_by("label").len().iter_rows())
+    assert [train[label] for label in "abcd"] == expected
+    assert (whole["split"] == "test").sum() == 80
 
 
 @pytest.mark.parametrize("lesions", [1, 2])
@@ -202,7 +350,15 @@ def test_synthetic_images_are_never_split() -> None:
     [
         ({"val": 0.5, "test": 0.5}, "split: val 0.5 and test 0.5 leave nothing to train on"),
         ({"val": 0}, "split: 'val' is 0: Input should be greater than 0"),
-        ({"scheme": "random"}, "split: 'scheme' is 'random': Input should be 'lesion' or 'official'"),
+        (
+            {"scheme": "random"},
+            "split: 'scheme' is 'random': Input should be 'lesion', 'kfold', 'official', 'fixed' or 'image'",
+        ),
+        ({"fold": 5}, "split: fold 5: there are 5 folds, numbered from 0"),
+        (
+            {"train_fraction": 0.5, "train_lesions": 3},
+            "split: train_fraction and train_lesions are both set; choose one",
+        ),
         ({"tset": 0.2}, "split: unknown key 'tset'; did you mean 'test'?"),
     ],
 )
@@ -261,8 +417,6 @@ def test_a_damaged_split_is_refused_and_can_be_made_again(tmp_path: Path, spoil:
 
 
 def test_the_real_challenge_keeps_its_test_and_no_lesion_straddles(real_data: Path) -> None:
-    from dermsynth.cohorts.sources import make_source, source_config
-
     for kind, folder, scheme in (("isic2018-task3", "isic2018_task3", "official"), ("ham10000", "ham10000", "lesion")):
         source = make_source(source_config(kind, {"root": str(real_data / folder)}))
         table = source.rows.with_columns(origin=pl.lit("real"), sha256="image_id")  # type: ignore[attr-defined]

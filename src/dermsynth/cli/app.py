@@ -23,7 +23,20 @@ USAGE_ERROR, STOPPED = 2, 130
 class _InOrderOfUse(TyperGroup):
     """The commands in the order in which a newcomer meets them."""
 
-    _order = ("demo", "doctor", "ingest", "split", "audit", "train", "sample", "translate", "fit", "trial")
+    _order = (
+        "demo",
+        "doctor",
+        "ingest",
+        "join",
+        "split",
+        "audit",
+        "export",
+        "train",
+        "sample",
+        "translate",
+        "fit",
+        "trial",
+    )
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return sorted(self.commands, key=self._order.index)

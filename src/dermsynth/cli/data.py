@@ -95,23 +95,92 @@ def ingest(
 @command(app, "split")
 def split(
     cohort: Annotated[Path, typer.Argument(help="A cohort.")],
-    scheme: Annotated[str, typer.Option(help="lesion, or official to keep the publishers' test set.")] = "lesion",
+    scheme: Annotated[
+        str, typer.Option(help="lesion, kfold, official (the publishers' test), or, leaky: fixed, image.")
+    ] = "lesion",
     val: Annotated[float, typer.Option(metavar="SHARE", help="Share of the lesions for val.")] = 0.1,
-    test: Annotated[float, typer.Option(metavar="SHARE", help="Share of the lesions for test (scheme lesion).")] = 0.2,
+    test: Annotated[float, typer.Option(metavar="SHARE", help="Share for test (schemes lesion and image).")] = 0.2,
+    folds: Annotated[int, typer.Option(metavar="N", help="Folds of scheme kfold.")] = 5,
+    fold: Annotated[int, typer.Option(metavar="K", help="The fold that is the test, from 0.")] = 0,
+    near_duplicates: Annotated[
+        bool, typer.Option(help="Search the pixels for images that show the same, and keep them together.")
+    ] = True,
+    train_fraction: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Use this share of each class's training lesions.")
+    ] = None,
+    train_lesions: Annotated[
+        int | None, typer.Option(metavar="N", help="Use at most N training lesions of each class.")
+    ] = None,
+    imbalance: Annotated[str | None, typer.Option(help="Thin out train to a profile: exponential or step.")] = None,
+    imbalance_ratio: Annotated[
+        float, typer.Option(metavar="R", help="Largest to smallest class of the profile.")
+    ] = 10.0,
     seed: Seed = 0,
     force: Annotated[bool, typer.Option("--force", help="Split again a cohort that is split already.")] = False,
 ) -> None:
-    """Divide a cohort into train, val and test by lesion.
+    """Divide a cohort into train, val and test.
 
-    No lesion, patient or identical file stands in two parts.
+    No lesion, patient, identical file or near-duplicate stands in two parts, unless the scheme is fixed or image.
     """
     from dermsynth.cohorts.split import SplitConfig
     from dermsynth.cohorts.split import split as run
     from dermsynth.core.config import parse
 
-    config = parse(SplitConfig, {"scheme": scheme, "val": val, "test": test}, "split")
-    parts = run(cohort, config, seed=seed, force=force)
-    for name in ("train", "val", "test"):
-        part = parts.part(name)
-        counts = ", ".join(f"{label} {count:,}" for label, count in part.counts().items())
-        typer.echo(f"{name:<5} {len(part):>7,} images, {part.table['lesion_id'].n_unique():>7,} lesions: {counts}")
+    given = {
+        "scheme": scheme,
+        "val": val,
+        "test": test,
+        "folds": folds,
+        "fold": fold,
+        "near_duplicates": near_duplicates,
+        "train_fraction": train_fraction,
+        "train_lesions": train_lesions,
+        "imbalance": imbalance,
+        "imbalance_ratio": imbalance_ratio,
+    }
+    parts = run(cohort, parse(SplitConfig, given, "split"), seed=seed, force=force)
+    for name in ("train", "val", "test", "unused"):
+        part = parts.select(parts.table["split"].to_numpy() == name)
+        if len(part):
+            counts = ", ".join(f"{label} {count:,}" for label, count in part.counts().items())
+            lesions = part.table["lesion_id"].n_unique()
+            typer.echo(f"{name:<6} {len(part):>7,} images, {lesions:>7,} lesions: {counts}")
+    if parts.leaky:
+        typer.echo(f"LEAKY: {parts.leaky}; results on this split are too good", err=True)
+
+
+@command(app, "join")
+def join(
+    cohorts: Annotated[list[Path], typer.Argument(help="Cohorts with the same classes and image size.")],
+    out: Out,
+    test: Annotated[list[Path] | None, typer.Option(help="A cohort that is to be the test set; repeatable.")] = None,
+    force: Force = False,
+) -> None:
+    """Make one cohort of several.
+
+    With --test, split the result with --scheme official: the test set then comes from elsewhere.
+    """
+    from dermsynth.cohorts.join import join as run
+
+    joined = run(cohorts, out, test=test or [], force=force)
+    typer.echo(f"{out}: {len(joined):,} images, {joined.table['lesion_id'].n_unique():,} lesions")
+    typer.echo(f"Next: dermsynth split {out}{' --scheme official' if test else ''}")
+
+
+@command(app, "export")
+def export(
+    cohort: Annotated[Path, typer.Argument(help="A cohort or a pool.")],
+    out: Out,
+    force: Force = False,
+) -> None:
+    """Write a cohort or a pool as PNG files and metadata.csv.
+
+    Hugging Face's imagefolder opens the folder, and so does every tool that reads a folder per class.
+    """
+    from dermsynth.cli.progress import bar
+    from dermsynth.cohorts.cohort import Cohort
+    from dermsynth.cohorts.export import export as run
+
+    with bar(f"export of {cohort}") as progress:
+        run(Cohort.open(cohort), out, force=force, progress=progress)
+    typer.echo(f"{out}: images and metadata.csv")

@@ -27,6 +27,8 @@ SPLIT, SPLIT_CARD = "split.parquet", "split.json"
 COLUMNS = ("image_id", "label", "lesion_id", "patient_id", "source", "origin", "sha256")
 ORIGINS = ("real", "synthetic")
 PARTS = ("train", "val", "test")
+UNUSED = "unused"
+"""In the column `split`: in no part, because a split left the image out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +39,13 @@ class Cohort:
         table: Row i describes `images[i]`. Columns: `image_id` (unique), `label` (one of `classes`), `lesion_id`,
             `patient_id` (may be null), `source`, `origin` (`real` or `synthetic`), `sha256` (of the file the image was
             read from, or of its pixels if it was drawn), then what the source offers (age, sex, …). After a split also
-            `split`: `train`, `val` or `test`.
+            `split`: `train`, `val`, `test` or `unused`.
         images: N x H x W x 3, uint8, RGB.
         classes: The class names in the order of class indices, everywhere.
         masks: None, or N x H x W, uint8, 1 on the lesion.
         card: What `card.json` says (empty for a cohort that was never saved).
         path: The folder it was opened from, or None.
+        leaky: None, or in words how test images show what train shows, of a split that was asked to allow it.
     """
 
     table: pl.DataFrame
@@ -51,6 +54,7 @@ class Cohort:
     masks: ImageStack | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    leaky: str | None = None
 
     def __post_init__(self) -> None:
         where = str(self.path or "cohort")
@@ -75,7 +79,7 @@ class Cohort:
         twice = self.table.filter(pl.col("image_id").is_duplicated())
         if twice.height:
             raise InputError(f"{where}: image_id '{twice['image_id'][0]}' stands in {_times(twice)} rows, expected one")
-        for column, allowed in (("label", self.classes), ("origin", ORIGINS), ("split", PARTS)):
+        for column, allowed in (("label", self.classes), ("origin", ORIGINS), ("split", (*PARTS, UNUSED))):
             if column in self.table.columns:
                 self._check_values(where, column, allowed)
 
@@ -117,11 +121,12 @@ class Cohort:
             masks = np.load(path / MASKS, mmap_mode="r", allow_pickle=False) if (path / MASKS).exists() else None
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split())}); make it again") from None
+        leaky = None
         if with_split and (path / SPLIT).exists():
-            table = _with_split(table, path / SPLIT)
+            table, leaky = _with_split(table, path / SPLIT)
         stacks = [None if array is None else ImageStack.of(array) for array in (images, masks)]
         assert stacks[0] is not None
-        return cls(table, stacks[0], tuple(card["classes"]), stacks[1], card, path)
+        return cls(table, stacks[0], tuple(card["classes"]), stacks[1], card, path, leaky)
 
     def save(self, out: Path | str, *, force: bool = False, facts: Mapping[str, Any] | None = None) -> Cohort:
         """Write the cohort as a folder and return it opened from there; `facts` go into its card.
@@ -311,11 +316,12 @@ def assignment_hash(split: pl.DataFrame) -> str:
     return hashlib.sha256("".join(f"{image_id} {part}\n" for image_id, part in rows).encode()).hexdigest()
 
 
-def _with_split(table: pl.DataFrame, path: Path) -> pl.DataFrame:
+def _with_split(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, str | None]:
     again = f"run 'dermsynth split {path.parent} --force'"
     try:
         split = pl.read_parquet(path)
-        expected = json.loads((path.parent / SPLIT_CARD).read_text(encoding="utf-8"))["sha256"]
+        card = json.loads((path.parent / SPLIT_CARD).read_text(encoding="utf-8"))
+        expected, leaky = card["sha256"], card["leaky"]
         found = assignment_hash(split)
     except (OSError, ValueError, LookupError, TypeError, pl.exceptions.PolarsError) as error:
         raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split())}); {again}") from None
@@ -323,7 +329,7 @@ def _with_split(table: pl.DataFrame, path: Path) -> pl.DataFrame:
         raise ArtefactError(f"{path}: is not the split that {SPLIT_CARD} describes; {again}")
     if split.height != table.height or not (split["image_id"] == table["image_id"]).all():
         raise ArtefactError(f"{path}: does not fit the cohort's images; {again}")
-    return table.with_columns(split["split"])
+    return table.with_columns(split["split"]), leaky
 
 
 def _times(rows: pl.DataFrame) -> int:

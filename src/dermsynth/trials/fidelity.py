@@ -41,7 +41,7 @@ def measure_fidelity(trial: Path, index: Mapping[str, Any], seed: int) -> dict[s
     parts = {
         "synthetic": pool,
         "train": cohort.part("train"),
-        "held_out": cohort.select((cohort.table["split"] != "train").to_numpy()),
+        "held_out": cohort.select(cohort.table["split"].is_in(["val", "test"]).to_numpy()),
     }
     features: dict[str, dict[str, Floats]] = {}
     for label, name in enumerate(cohort.classes):

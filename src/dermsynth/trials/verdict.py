@@ -117,6 +117,7 @@ class Verdict(Config):
     generators: int
     classes: tuple[str, ...]
     test: TestSet
+    leaky: str | None = None
     arms: dict[str, Arm]
     comparisons: tuple[Comparison, ...]
 
@@ -138,6 +139,7 @@ def judge(
     name: str,
     generators: int,
     train_counts: Mapping[str, Mapping[str, int]] | None = None,
+    leaky: str | None = None,
 ) -> Verdict:
     """Compare the arms of a trial.
 
@@ -149,6 +151,7 @@ def judge(
         name: Of the trial.
         generators: How many generators were trained; 0 if no arm has synthetic images.
         train_counts: Training images per class for each arm, as far as known.
+        leaky: In words how test images show what train shows, if the split allows it.
 
     Raises:
         ConfigError: control or treatment is no arm, they are the same, or generators is negative.
@@ -179,6 +182,7 @@ def judge(
         generators=generators,
         classes=evidence.classes,
         test=_test_set(evidence, lesions),
+        leaky=leaky,
         arms=_arms(evidence, recalls, lesions, endpoint.confidence, train_counts or {}),
         comparisons=comparisons,
     )

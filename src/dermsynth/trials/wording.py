@@ -1,4 +1,4 @@
-"""A verdict in one to three plain sentences. Every number in them is a field of the verdict, or a ratio of two."""
+"""A verdict in one to four plain sentences. Every number in them is a field of the verdict, or a ratio of two."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _SYNTHETIC = {"hybrid", "placebo"}
 
 
 def sentence(verdict: Verdict) -> str:
-    """Return the finding, what else follows from the other arms, and what the interval leaves out."""
-    said = (_finding(verdict), _context(verdict), _left_out(verdict))
+    """Return the finding, what spoils it, what follows from the other arms, and what the interval leaves out."""
+    leak = f"The split is leaky: {verdict.leaky}; all these results are too good." if verdict.leaky else ""
+    said = (_finding(verdict), leak, _context(verdict), _left_out(verdict))
     return " ".join(part for part in said if part)
 
 
