@@ -46,6 +46,30 @@ def test_the_report_and_the_data_behind_it_are_there(work: Path) -> None:
     assert "<h1" in (work / "trial" / "report.html").read_text(encoding="utf-8")
 
 
+LEAKY = """
+name: leaky
+seed: 3
+repeats: 2
+cohort:
+  source: {kind: phantom, counts: {bkl: 40, mel: 40, nv: 80}, several_photos: 1.0}
+  size_px: 16
+  split: {scheme: image, val: 0.1, test: 0.2}
+fill_to: 70
+arms: [real, oversampled]
+treatment: real
+control: oversampled
+classifier: {budget_kimg: 1}
+"""
+
+
+def test_a_leaky_split_is_marked_wherever_its_results_stand(tmp_path: Path) -> None:
+    (tmp_path / "trial.yaml").write_text(LEAKY)
+    printed = dermsynth("trial", "run", "trial.yaml", "--out", "trial", "--threads", "1", cwd=tmp_path).stdout
+    assert "The split is leaky: " in printed
+    assert "Leaky split." in (tmp_path / "trial" / "report.html").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "trial" / "verdict.json").read_text())["leaky"].endswith(" that is in train")
+
+
 def test_a_second_run_does_nothing_and_says_the_same(work: Path) -> None:
     cards = {path: path.stat().st_mtime_ns for path in (work / "trial" / "jobs").glob("[!.]*/card.json")}
     printed = dermsynth("trial", "run", "trial.yaml", "--out", "trial", "--threads", "1", cwd=work).stdout

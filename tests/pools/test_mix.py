@@ -39,6 +39,15 @@ def test_another_photo_of_a_held_out_lesion_is_a_leak_too(tmp_path: Path) -> Non
         mix(cohort, make_pool(tmp_path / "pool", cohort, {"mel": 1}, seen=seen))
 
 
+def test_a_split_that_was_asked_to_leak_lesions_may_but_no_images(tmp_path: Path) -> None:
+    cohort = replace(make_cohort(), leaky="40.0 % of the test images show a lesion that is in train")
+    lesion = cohort.part("test").table["lesion_id"][0]
+    seen = seen_of("another photo", lesion, None, "other bytes")
+    assert len(mix(cohort, make_pool(tmp_path / "pool", cohort, {"mel": 1}, seen=seen))) == 31
+    with pytest.raises(LeakageError, match="saw image_id"):
+        mix(cohort, make_pool(tmp_path / "other", cohort, {"mel": 1}, seen=cohort.part("test").table))
+
+
 def test_the_same_file_under_another_name_is_a_leak_too(tmp_path: Path) -> None:
     cohort = make_cohort()
     sha256 = cohort.part("val").table["sha256"][0]

@@ -59,6 +59,14 @@ def decide(fits: Fits, **changes: Any) -> Verdict:
     return judge(fits, **{**arguments, **changes})
 
 
+def test_a_leaky_split_is_said_in_the_verdict_and_in_its_sentence(tmp_path: Path) -> None:
+    verdict = decide(trial(tmp_path, {"oversampled": 1.0, "hybrid": 1.5}), leaky="38.7 % of the test images are known")
+    assert (
+        "The split is leaky: 38.7 % of the test images are known; all these results are too good." in verdict.sentence
+    )
+    assert verdict.to_json()["leaky"] == "38.7 % of the test images are known"
+
+
 def rewrite(fits: Fits, arm: str, seed: int, change: Change) -> Path:
     from dermsynth.classifiers.predictions import read_predictions
 
@@ -87,7 +95,7 @@ def test_the_file_has_exactly_the_fields_of_schema_1(six_arms: Fits) -> None:
     found = json.loads(json.dumps(decide(six_arms, train_counts=counts).to_json()))
     assert list(found) == [
         *("schema", "trial", "sentence", "outcome", "treatment", "control", "endpoint", "seeds", "generators"),
-        *("classes", "test", "arms", "comparisons"),
+        *("classes", "test", "leaky", "arms", "comparisons"),
     ]
     assert found["schema"] == 1
     assert list(found["endpoint"]) == ["metric", "smallest_difference", "confidence", "resamples", "split"]

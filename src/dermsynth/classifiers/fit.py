@@ -168,7 +168,9 @@ def _check(train: Cohort, val: Cohort, test: Cohort, rows: NDArray[np.int64]) ->
                 "classifiers are judged on real images only"
             )
     for name, other in (("train", "val"), ("train", "test"), ("val", "test")):
-        shared = parts[name].table.filter(pl.col("lesion_id").is_in(parts[other].table["lesion_id"].to_list()))
+        # A leaky split was asked for; even there no image stands in two parts.
+        column = "image_id" if parts[other].leaky else "lesion_id"
+        shared = parts[name].table.filter(pl.col(column).is_in(parts[other].table[column].to_list()))
         if shared.height:
             raise LeakageError(
                 f"lesion '{shared['lesion_id'][0]}' (image '{shared['image_id'][0]}') is in {name} and in {other}; "
