@@ -46,7 +46,7 @@ def main() -> None:
         source = make_source(config)
         assert isinstance(source, FileSource)
         files = source.files
-        print(f"{root}: {len(files.stems):,} images at {arguments.size} px on {arguments.threads} threads")
+        print(f"{root}: {len(files.ids):,} images at {arguments.size} px on {arguments.threads} threads")
         print("wall ingest decode ratio | cpu ingest decode ratio | images/s")
         ratios = []
         for number in range(arguments.rounds):
@@ -55,7 +55,7 @@ def main() -> None:
             alone = timed(partial(decode_alone, files, arguments.size, arguments.threads))
             wall, cpu = (a / b for a, b in zip(whole, alone, strict=True))
             ratios.append((wall, cpu))
-            rate = len(files.stems) / whole[0]
+            rate = len(files.ids) / whole[0]
             by_clock = f"{whole[0]:11.2f} {alone[0]:6.2f} {wall:5.2f}"
             print(f"{by_clock} | {whole[1]:10.2f} {alone[1]:6.2f} {cpu:5.2f} | {rate:,.0f}")
         wall, cpu = (statistics.median(values) for values in zip(*ratios, strict=True))
@@ -71,7 +71,7 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 
 def decode_alone(files: ImageFiles, size_px: int, threads: int) -> None:
     """Read, decode, crop and resize, one share of the files per thread."""
-    stems = sorted(files.stems)
+    stems = sorted(files.ids)
 
     def share(first: int) -> None:
         for stem in stems[first::threads]:

@@ -99,7 +99,7 @@ def test_a_zip_is_read_without_unpacking_and_without_the_shadows_of_macos(tmp_pa
         archive.writestr("__MACOSX/inner/._a.jpg", b"shadow")
         archive.writestr("ATTRIBUTION.txt", b"text")
     files = ImageFiles([tmp_path / "images.zip"])
-    assert files.stems == {"a"}
+    assert files.ids == {"a"}
     assert files.read("a") == image_bytes()
 
 

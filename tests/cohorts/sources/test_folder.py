@@ -118,7 +118,7 @@ def one_lesion(root: Path) -> None:
         (empty_class, "tree: class 'df' has no image; a classifier cannot learn or be tested on it"),
         (image_outside, "lost.jpg: lies beside the class folders; move it into the folder of its class"),
         (same_name_twice, "nv/mel0.png: another image is also named 'nv/mel0' ("),
-        (same_name_in_a_class, "nv/nv0.png: another image is also named 'nv0' ("),
+        (same_name_in_a_class, "nv/nv0.png: another image is also named 'nv/nv0' ("),
         (one_lesion, "tree: all images show one lesion ('L'), so nothing can be held out; check the lesion ids"),
         (lambda root: write_lesions(root, ALL_LESIONS[:-1]), "nv/nv2.jpg: has no row in "),
         (lambda root: write_lesions(root, [*ALL_LESIONS, "x,L9"]), "line 7: image 'x' is missing; fetch it or remove"),

@@ -20,6 +20,7 @@ from tests.cohorts.sources.layouts import (
     image_bytes,
     make_ham,
     write_images,
+    write_masks,
 )
 
 TABLE, ZIP = "HAM10000_metadata.csv", "HAM10000_images.zip"
@@ -104,6 +105,15 @@ def test_one_photo_per_lesion_is_the_first_by_name(tmp_path: Path) -> None:
     assert source.check().height == 7
     photos = everything(source)
     assert photos.table["image_id"].to_list() == IDS[::2]
+
+
+def test_the_published_segmentations_are_masks(tmp_path: Path) -> None:
+    root = make_ham(tmp_path / "ham")
+    assert everything(source_of(root)).masks is None
+    write_masks(root / "HAM10000_segmentations_lesion_tschandl.zip", IDS)
+    masks = everything(source_of(root)).masks
+    assert masks is not None
+    assert (masks == [[0, 0, 1, 1, 1, 1, 0, 0]] * 8).all()
 
 
 def rows_with(row: int, old: str, new: str) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from dermsynth.cohorts.sources import make_source, source_config
 from dermsynth.cohorts.sources.base import Source
 from dermsynth.core.errors import InputError
-from tests.cohorts.sources.layouts import everything, make_isic
+from tests.cohorts.sources.layouts import everything, make_isic, write_files, write_masks
 
 TRUTH = "ISIC2018_Task3_Training_GroundTruth.csv"
 GROUPINGS = "ISIC2018_Task3_Training_LesionGroupings.csv"
@@ -75,6 +75,27 @@ def test_a_row_that_is_not_one_hot_is_named_with_its_line(tmp_path: Path, old: s
     message = rf"{TRUTH}: line 2: image 'ISIC_0000000' should have a 1 in one class column, has {count}"
     with pytest.raises(InputError, match=message):
         source_of(root).check()
+
+
+def test_the_tables_are_read_from_the_zips_that_the_challenge_serves(tmp_path: Path) -> None:
+    root = make_isic(tmp_path)
+    plain = source_of(root).check()
+    for part in ("Training", "Test"):
+        table = root / f"ISIC2018_Task3_{part}_GroundTruth.csv"
+        write_files(root / f"{table.stem}.zip", {f"{table.stem}/{table.name}": table.read_bytes()})
+        table.unlink()
+    assert source_of(root).check().equals(plain)
+
+
+def test_masks_of_ham10000_help_the_training_images_alone(tmp_path: Path) -> None:
+    root = make_isic(tmp_path)
+    source = source_of(root)
+    rows = source.check()
+    write_masks(root / "HAM10000_segmentations_lesion_tschandl", rows["image_id"].to_list()[:14])
+    source = source_of(root)
+    assert source.has_masks(rows[:14])
+    assert not source.has_masks(rows)
+    assert [read().mask is not None for read in source.pictures(rows, 8)] == [True] * 14 + [False] * 7
 
 
 def test_an_unknown_class_column_leaves_its_images_without_class(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class Picture:
     Attributes:
         image: RGB, 8 bits a channel, upright.
         mask: None, or an image of mode `L` and the same size, 1 on the lesion.
-        sha256: Of the file it was read from; None if there is no file.
+        sha256: Of the file it was read from, or of its pixels in an array file; None if it was drawn.
     """
 
     image: Image
@@ -52,6 +52,11 @@ class Source(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a hash that changes when the input does; quickly, without decoding or reading whole archives."""
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Return why rows of the published tables are not used, each reason with their number."""
+        return {}
 
     @abstractmethod
     def check(self) -> pl.DataFrame:

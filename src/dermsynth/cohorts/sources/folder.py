@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import polars as pl
@@ -38,8 +38,8 @@ class FolderSource(FileSource):
 
     def __init__(self, config: FolderConfig) -> None:
         self.root = existing_folder(expand(config.root), "a folder with one folder of images per class")
-        self.folders = sorted(path for path in self.root.iterdir() if path.is_dir() and path.name[0] not in "._")
-        self.classes = tuple(path.name for path in self.folders)
+        folders = sorted(path for path in self.root.iterdir() if path.is_dir() and path.name[0] not in "._")
+        self.classes = tuple(path.name for path in folders)
         if len(self.classes) < 2:
             raise InputError(f"{self.root}: has {len(self.classes)} class folders; expected at least 2, with images")
         known = (self.root / LESIONS).exists()
@@ -56,16 +56,21 @@ class FolderSource(FileSource):
         loose = sorted(path for path in self.root.iterdir() if path.is_file() and is_image(path.name))
         if loose:
             raise InputError(f"{loose[0]}: lies beside the class folders; move it into the folder of its class")
-        return ImageFiles(self.folders, by_place=True)
+        files = ImageFiles([self.root], self._name)
+        short = {files.path(image_id).stem: image_id for image_id in files.ids}
+        return files.renamed(short) if len(short) == len(files.ids) else files
+
+    def _name(self, path: PurePosixPath) -> str | None:
+        return f"{path.parts[0]}/{path.stem}" if path.parts[0] in self.classes else None
 
     @cached_property
     def rows(self) -> pl.DataFrame:
         """A row per image, classes one after the other."""
-        stems = [
-            (stem, self.files.place(stem).name, self.files.title(stem))
-            for stem in sorted(self.files.stems, key=lambda stem: (self.files.place(stem), stem))
+        found = [
+            (image_id, self.files.path(image_id).parts[0], self.files.title(image_id))
+            for image_id in sorted(self.files.ids, key=lambda image_id: (self.files.path(image_id).parts[0], image_id))
         ]
-        table = pl.DataFrame(stems, schema=dict.fromkeys(("image_id", "label", "at"), pl.String), orient="row")
+        table = pl.DataFrame(found, schema=dict.fromkeys(("image_id", "label", "at"), pl.String), orient="row")
         lesions = self.root / LESIONS
         if lesions.exists():
             table = table.join(self._lesions(lesions), on="image_id", how="left", maintain_order="left")
@@ -89,4 +94,4 @@ class FolderSource(FileSource):
         return known.select("image_id", "lesion_id")
 
     def _is_here(self, known: pl.DataFrame) -> pl.Series:
-        return known["image_id"].is_in(list(self.files.stems)).fill_null(False)
+        return known["image_id"].is_in(list(self.files.ids)).fill_null(False)

@@ -9,12 +9,13 @@ from typing import Literal
 import polars as pl
 
 from dermsynth.cohorts.sources.base import expand
-from dermsynth.cohorts.sources.files import FileSource, ImageFiles, existing_folder, places_of_images
+from dermsynth.cohorts.sources.files import FileSource, ImageFiles, existing_folder, masks_in, places_of_images
 from dermsynth.cohorts.sources.tables import read_table
 from dermsynth.core.config import Config
 from dermsynth.core.errors import InputError
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+MASKS = "HAM10000_segmentations_lesion_tschandl"
 
 
 class Ham10000Config(Config):
@@ -27,7 +28,10 @@ class Ham10000Config(Config):
 
 
 class Ham10000Source(FileSource):
-    """`HAM10000_metadata` (with or without .csv) beside `HAM10000_images*` folders or zips."""
+    """`HAM10000_metadata` (with or without .csv) beside `HAM10000_images*` folders or zips.
+
+    Where `HAM10000_segmentations_lesion_tschandl` lies there too, as a folder or a zip, the images have masks.
+    """
 
     classes = CLASSES
     licence = "CC BY-NC 4.0. Tschandl, Rosendahl, Kittler, Sci. Data 5:180161 (2018)"
@@ -45,6 +49,11 @@ class Ham10000Source(FileSource):
     def files(self) -> ImageFiles:
         """The images of all parts."""
         return ImageFiles(places_of_images(self.root, "HAM10000_images"))
+
+    @cached_property
+    def masks(self) -> ImageFiles | None:
+        """The published segmentations."""
+        return masks_in(self.root, MASKS)
 
     @cached_property
     def rows(self) -> pl.DataFrame:

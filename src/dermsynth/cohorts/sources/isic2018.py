@@ -10,9 +10,9 @@ from typing import Literal
 import polars as pl
 
 from dermsynth.cohorts.sources.base import expand
-from dermsynth.cohorts.sources.files import FileSource, ImageFiles, existing_folder, places_of_images
-from dermsynth.cohorts.sources.ham10000 import CLASSES, find_metadata, read_metadata
-from dermsynth.cohorts.sources.tables import read_table
+from dermsynth.cohorts.sources.files import FileSource, ImageFiles, existing_folder, masks_in, places_of_images
+from dermsynth.cohorts.sources.ham10000 import CLASSES, MASKS, find_metadata, read_metadata
+from dermsynth.cohorts.sources.tables import read_published, read_table
 from dermsynth.core.config import Config
 from dermsynth.core.errors import InputError
 
@@ -35,8 +35,9 @@ class Isic2018Config(Config):
 class Isic2018Source(FileSource):
     """`ISIC2018_Task3_<Training|Test>_GroundTruth.csv` beside the folders or zips `ISIC2018_Task3_<part>_Input*`.
 
-    The column `part` keeps which images are the official test. Nothing is published about the lesions of the test
-    images: each counts as a lesion of its own.
+    The tables may also lie in the zips that the challenge serves. The column `part` keeps which images are the official
+    test. Nothing is published about the lesions of the test images: each counts as a lesion of its own. HAM10000's
+    segmentations, where they lie in the root, are masks of the training images only.
     """
 
     classes = CLASSES
@@ -65,13 +66,17 @@ class Isic2018Source(FileSource):
         return ImageFiles([place for part in _PARTS for place in places_of_images(self.root, _stem(part) + "_Input")])
 
     @cached_property
+    def masks(self) -> ImageFiles | None:
+        """The segmentations of HAM10000."""
+        return masks_in(self.root, MASKS)
+
+    @cached_property
     def rows(self) -> pl.DataFrame:
         """A row per image; training first."""
         lesions = _read_lesions(self.metadata)
         tables = []
         for part, name in _PARTS.items():
-            path = self.root / f"{_stem(part)}_GroundTruth.csv"
-            labels = read_one_hot(path, CLASSES).with_columns(part=pl.lit(name))
+            labels = read_one_hot(self.root, f"{_stem(part)}_GroundTruth", CLASSES).with_columns(part=pl.lit(name))
             table = labels.join(lesions, on="image_id", how="left", maintain_order="left")
             if name == "train":
                 unknown = table.filter(pl.col("lesion_id").is_null())
@@ -84,21 +89,23 @@ class Isic2018Source(FileSource):
         return whole.with_columns(patient_id=pl.lit(None, dtype=pl.String), source=pl.lit("isic2018-task3"))
 
 
-def read_one_hot(path: Path, classes: tuple[str, ...]) -> pl.DataFrame:
+def read_one_hot(root: Path, name: str, classes: tuple[str, ...]) -> pl.DataFrame:
     """Return image_id, label and `at` of an ISIC ground-truth table: a column `image`, then a 0/1 column per class.
+
+    The table NAME may be packed; see `read_published`.
 
     Raises:
         InputError: a missing column, or a row that names no class or several.
     """
-    names = {name.upper(): name for name in classes}
-    table = read_table(path, ["image", *names])
-    ones = table.select(pl.col(list(names)).cast(pl.Float64, strict=False).eq(1.0).fill_null(False)).to_numpy()
+    columns = [label.upper() for label in classes]
+    table = read_published(root, name, ["image", *columns])
+    ones = table.select(pl.col(columns).cast(pl.Float64, strict=False).eq(1.0).fill_null(False)).to_numpy()
     wrong = (ones.sum(axis=1) != 1).nonzero()[0]
     if len(wrong):
         row = int(wrong[0])
         at, image_id = table["at"][row], table["image"][row]
         raise InputError(f"{at}: image '{image_id}' should have a 1 in one class column, has {ones[row].sum()}")
-    labels = pl.Series("label", [list(names.values())[column] for column in ones.argmax(axis=1)], dtype=pl.String)
+    labels = pl.Series("label", [classes[column] for column in ones.argmax(axis=1)], dtype=pl.String)
     return pl.DataFrame([table["image"].alias("image_id"), labels, table["at"]])
 
 
