@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from dermsynth.classifiers.fit import FitConfig
-from dermsynth.cli import audit, data, doctor, generate, trials  # noqa: F401 - importing registers the commands
+from dermsynth.cli import audit, data, doctor, generate, preview, trials  # noqa: F401 - importing registers the commands
 from dermsynth.cli.app import app, parse_counts, parse_settings
 from dermsynth.core.errors import ConfigError
 from dermsynth.training.config import TrainConfig
@@ -63,7 +63,8 @@ def test_a_class_is_counted_once() -> None:
 
 def test_commands_stand_in_the_order_of_use() -> None:
     listed = group().list_commands(None)
-    assert listed == ["demo", "doctor", "ingest", "split", "audit", "train", "sample", "translate", "fit", "trial"]
+    first = ["demo", "doctor", "ingest", "join", "split", "audit", "preview", "export"]
+    assert listed == [*first, "train", "sample", "translate", "fit", "trial"]
 
 
 def test_short_helps_are_whole_sentences() -> None:

@@ -30,6 +30,7 @@ class _InOrderOfUse(TyperGroup):
         "join",
         "split",
         "audit",
+        "preview",
         "export",
         "train",
         "sample",
@@ -157,6 +158,6 @@ def _stop(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
-    from dermsynth.cli import audit, data, doctor, generate, trials  # noqa: F401 - importing them registers the commands
+    from dermsynth.cli import audit, data, doctor, generate, preview, trials  # noqa: F401 - importing them registers the commands
 
     sys.exit(app())
