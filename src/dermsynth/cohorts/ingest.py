@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dermsynth import __version__
 from dermsynth.cohorts.cohort import Cohort, writing_cohort
+from dermsynth.cohorts.labels import load_map, relabelled
 from dermsynth.cohorts.preprocess import DEFAULT_CHAIN, Step, apply
 from dermsynth.cohorts.sources import SourceConfig, make_source
 from dermsynth.cohorts.sources.base import Picture, Source
@@ -34,6 +35,7 @@ def ingest(
     out: Path | str,
     *,
     preprocessing: Sequence[Step] = DEFAULT_CHAIN,
+    labels: str | None = None,
     on_bad: OnBad = "skip",
     force: bool = False,
     threads: int | None = None,
@@ -49,6 +51,7 @@ def ingest(
         size_px: Side of the square images.
         out: The folder to make.
         preprocessing: What is done to every image.
+        labels: A label map, by name or as a YAML file, that replaces the source's classes; see `labels.relabelled`.
         on_bad: What to do about an image that cannot be decoded: leave it out and list it with its reason under `bad`
             in the card, or stop with an error.
         force: Replace an existing cohort.
@@ -57,7 +60,7 @@ def ingest(
 
     Raises:
         InputError: a file, a row or an image that cannot be used; the message names it. Also if all images of a class
-            are bad.
+            are bad, or the label map does not know a class.
         ArtefactError: `out` exists, differs and `force` is false, or the disk is full.
     """
     if size_px < 8:
@@ -71,22 +74,28 @@ def ingest(
         "size_px": size_px,
         "preprocessing": [step.canonical() for step in preprocessing],
         "on_bad": on_bad,
+        **({} if labels is None else {"labels": load_map(labels).canonical()}),
     }
     facts: dict[str, Any] = {"config": config, "fingerprint": made.fingerprint()}
     if not force and (out / artefacts.CARD).exists() and (known := _unchanged(out, facts)):
         return known
     out = artefacts.check_free(out, force=force)
-    rows = made.check()
-    facts |= {"licence": made.licence, "lesions": made.lesions, "fixed_split": made.fixed_split, "bad": []}
+    rows, classes, left_out = made.check(), made.classes, made.left_out
+    if labels is not None:
+        listed = rows.height
+        rows, classes = relabelled(rows, classes, labels)
+        left_out |= {"label without a class in the map": listed - rows.height} if rows.height < listed else {}
+    facts |= {"licence": made.licence, "lesions": made.lesions, "fixed_split": made.fixed_split}
+    facts |= {"left_out": left_out, "bad": []}
     done = 0
-    with writing_cohort(out, made.classes, force=force, facts=facts) as writer:
+    with writing_cohort(out, classes, force=force, facts=facts) as writer:
         for photos in read_photos(made, rows, size_px, preprocessing, threads or cores(), on_bad):
             if photos.table.height:
                 writer.append(photos.table, photos.images, photos.masks)
             facts["bad"] += photos.bad
             done += photos.table.height + len(photos.bad)
             progress(done, len(rows))
-        _check_classes(made.classes, rows, facts["bad"])
+        _check_classes(classes, rows, facts["bad"])
     return Cohort.open(out)
 
 
