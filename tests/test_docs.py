@@ -142,10 +142,10 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def known_keys() -> list[tuple[str, FieldInfo]]:
-    """Return the keys of a protocol; `kind` chooses a source and has no row."""
+    """Return the keys of a protocol; `kind` and `step` choose a source and a step and have no row."""
     from dermsynth.trials.protocol import Protocol
 
-    return [(name, field) for name, field in fields_of(Protocol) if name != "kind"]
+    return [(name, field) for name, field in fields_of(Protocol) if name not in ("kind", "step")]
 
 
 def documented_keys() -> list[tuple[str, str]]:

@@ -181,8 +181,8 @@ class ShadesOfGrey(Config):
 
 Step = Annotated[
     Resize | LesionCrop | Bilateral | Gamma | HairRemoval | ShadesOfGrey,
-    BeforeValidator(lambda value: {"step": value} if isinstance(value, str) else value),
     Field(discriminator="step"),
+    BeforeValidator(lambda value: {"step": value} if isinstance(value, str) else value),
 ]
 STEPS: dict[str, type[Config]] = {kind.model_fields["step"].default: kind for kind in get_args(get_args(Step)[0])}
 

@@ -11,6 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from dermsynth.algorithms import algorithm_class
 from dermsynth.classifiers.fit import FitConfig
 from dermsynth.cohorts.augment import ClassicalAugmentation
+from dermsynth.cohorts.labels import load_map
+from dermsynth.cohorts.preprocess import DEFAULT_CHAIN, Chain
 from dermsynth.cohorts.sources import SourceConfig
 from dermsynth.cohorts.sources.phantom import PhantomConfig
 from dermsynth.cohorts.split import SplitConfig
@@ -25,8 +27,20 @@ class CohortChoice(Config):
     """Which images, at which size, split how."""
 
     source: SourceConfig
+    labels: str | None = Field(None, description="a label map, by name or as a YAML file, in place of its classes")
     size_px: int = Field(64, ge=8)
+    preprocessing: Chain = DEFAULT_CHAIN
     split: SplitConfig = SplitConfig()
+
+    @field_validator("labels")
+    @classmethod
+    def _known_map(cls, labels: str | None) -> str | None:
+        try:
+            if labels is not None:
+                load_map(labels)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return labels
 
 
 class GeneratorChoice(Config):
@@ -90,6 +104,8 @@ class Protocol(Config):
                 f"arm 'oracle' needs new images from the true distribution, which only the phantom has; "
                 f"remove it for source '{self.cohort.source.kind}'"
             )
+        if "oracle" in self.arms and self.cohort.labels is not None:
+            raise ValueError("arm 'oracle' draws the phantom's own classes; remove it or cohort.labels")
         if self.generator.replicas not in (1, self.repeats):
             # Repeats that share a generator are no independent repeats of it: the interval could not tell.
             raise ValueError(

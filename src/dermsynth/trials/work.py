@@ -10,11 +10,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from dermsynth.cohorts.cohort import Cohort
+from dermsynth.cohorts.labels import load_map
+from dermsynth.cohorts.preprocess import DEFAULT_CHAIN, Chain, Step
 from dermsynth.cohorts.sources import make_source
 from dermsynth.cohorts.sources.phantom import PhantomConfig
 from dermsynth.trials.arms import ARMS, NEEDS_POOL, Material, missing
 from dermsynth.trials.jobs import Job
-from dermsynth.trials.protocol import Protocol
+from dermsynth.trials.protocol import CohortChoice, Protocol
 
 _ORACLE_LESIONS = 10_000_000
 """Oracle draws number their lesions from here on, so that none is in the cohort."""
@@ -36,6 +38,7 @@ def plan(protocol: Protocol) -> tuple[list[Job], dict[str, Any]]:
             "size_px": settings.size_px,
             "split": settings.split.canonical(),
             "seed": protocol.seed,
+            **_changes_of(settings),
         },
         title="cohort",
     )
@@ -51,7 +54,7 @@ def plan(protocol: Protocol) -> tuple[list[Job], dict[str, Any]]:
             pools[seed] = Job("pool", draw_pool, pool_config, {"cohort": cohort, "run": run}, f"pool, seed {seed}")
         if "oracle" in protocol.arms:
             oracle_config = {"fill_to": protocol.fill_to, "repeat": repeat, "source": source}
-            oracle_config["size_px"] = settings.size_px
+            oracle_config |= {"size_px": settings.size_px, **_changes_of(settings)}
             oracles[seed] = Job("oracle", draw_oracle, oracle_config, {"cohort": cohort}, f"oracle, seed {seed}")
         for arm in protocol.arms:
             fits[arm][seed] = _fit_job(protocol, arm, seed, cohort, pools.get(seed), oracles.get(seed))
@@ -67,6 +70,17 @@ def plan(protocol: Protocol) -> tuple[list[Job], dict[str, Any]]:
         "fits": {arm: {str(seed): _path(job) for seed, job in by_seed.items()} for arm, by_seed in fits.items()},
     }
     return jobs, index
+
+
+def _changes_of(choice: CohortChoice) -> dict[str, Any]:
+    """Return what is done to labels and pixels, where it is not the usual: jobs without it keep their names."""
+    changes: dict[str, Any] = {}
+    if choice.labels is not None:
+        # The file may change and keep its name: the hash of the job follows what it says.
+        changes |= {"labels": choice.labels, "label_map": load_map(choice.labels).canonical()}
+    if choice.preprocessing != DEFAULT_CHAIN:
+        changes["preprocessing"] = [step.canonical() for step in choice.preprocessing]
+    return changes
 
 
 def _run_job(protocol: Protocol, cohort: Job, replica: int) -> Job:
@@ -104,7 +118,7 @@ def make_cohort(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path
     source: Any = TypeAdapter(SourceConfig).validate_python(config["source"])
     staging = out.with_name(f"{out.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
-    ingest(source, config["size_px"], staging)
+    ingest(source, config["size_px"], staging, preprocessing=_chain(config), labels=config.get("labels"))
     split(staging, SplitConfig(**config["split"]), seed=config["seed"])
     staging.rename(out)
 
@@ -135,7 +149,13 @@ def draw_oracle(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path
     # A class that lacks nothing gets one image, which no arm takes: all cohorts of a trial have the same classes.
     counts = {name: max(1, count) for name, count in missing(Cohort.open(inputs["cohort"]), config["fill_to"]).items()}
     first = _ORACLE_LESIONS * (config["repeat"] + 1)
-    ingest(PhantomConfig(**{**config["source"], "counts": counts, "first_lesion": first}), config["size_px"], out)
+    source = PhantomConfig(**{**config["source"], "counts": counts, "first_lesion": first})
+    ingest(source, config["size_px"], out, preprocessing=_chain(config))
+
+
+def _chain(config: Mapping[str, Any]) -> tuple[Step, ...]:
+    """Return the preprocessing in the configuration of a job."""
+    return TypeAdapter(Chain).validate_python(config["preprocessing"]) if "preprocessing" in config else DEFAULT_CHAIN
 
 
 def fit_arm(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
