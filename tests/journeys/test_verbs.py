@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 from tests.journeys.commands import dermsynth, one_line
+
+from dermsynth.cohorts.augment import ClassicalAugmentation
 
 pytestmark = pytest.mark.xdist_group("verbs")
 
@@ -33,6 +36,15 @@ def test_the_fit_predicts_every_image_of_val_and_test(work: Path) -> None:
     assert set(predictions["image_id"]) == set(held_out["image_id"])
     assert {"lesion_id", "split", "label", "p_mel", "p_nv"} <= set(predictions.columns)
     assert cohort.height == 90
+
+
+def test_a_policy_and_settings_over_it_reach_the_fit(work: Path) -> None:
+    settings = ["--set", "hue_deg=3", "--set", "tta=2", "--set", "width=2"]
+    fit = ["fit", "small-cnn", "cohort", "--arm", "classical", "--augment", "papers", "--kimg", "0.1", *settings]
+    dermsynth(*fit, "--out", "altered", cwd=work)
+    card = json.loads((work / "altered" / "card.json").read_text(encoding="utf-8"))
+    assert card["augmentation"] == ClassicalAugmentation(policy="papers", hue_deg=3).canonical()
+    assert card["config"]["tta"] == 2
 
 
 def test_fill_to_draws_what_the_train_part_lacks(work: Path) -> None:
@@ -71,6 +83,12 @@ def test_an_output_that_exists_is_refused_before_any_work(work: Path) -> None:
         (["fit", "small-cnn", "cohort", "--arm", "hybrid", "--out", "x"], "'dermsynth sample' with --pool"),
         (["fit", "small-cnn", "cohort", "--pool", "pool", "--out", "x"], "--pool pool: arm 'real' adds no pool"),
         (["fit", "small-cnn", "cohort", "--set", "model=resnet", "--out", "x"], "use the argument MODEL"),
+        (
+            ["fit", "small-cnn", "cohort", "--augment", "papers", "--out", "x"],
+            "--arm real: alters no image; leave out --augment",
+        ),
+        (["fit", "small-cnn", "cohort", "--arm", "classical", "--augment", "paper", "--out", "x"], "mean 'papers'?"),
+        (["fit", "small-cnn", "cohort", "--arm", "classical", "--set", "policy=papers", "--out", "x"], "use --augment"),
         (["fit", "small-cnn", "cohort", "--set", "budget_kimg=1", "--out", "x"], "use --kimg"),
         (["train", "dcgan", "cohort", "--set", "seed=1", "--out", "x"], "--set seed=1: use --seed"),
         (["train", "dcgan", "cohort", "--set", "budget_kimg=1", "--out", "x"], "use --kimg"),

@@ -37,6 +37,16 @@ def load(tmp_path: Path, text: str) -> object:
         ("size_px: 32", "size_px: 48", "16, 32, 64, 128, … px, not 48"),
         ("{kind: phantom,", "{kind: phantom, seed: 4,", "cohort.source.seed is 4; set the trial's seed"),
         ("{width: 2, batch_size: 8}", "{kernel_px: 4}", "'kernel_px' is 4: choose an odd number"),
+        (
+            "fill_to: 30",
+            "augmentation: paper\nfill_to: 30",
+            "'augmentation.policy' is 'paper': unknown policy; did you",
+        ),
+        (
+            "fill_to: 30",
+            "augmentation: {hue: 3}\nfill_to: 30",
+            "unknown key 'augmentation.hue'; did you mean 'hue_deg'",
+        ),
         ("generator:\n", "generator:\n  algorithm: dcgna\n", "unknown algorithm 'dcgna'; did you mean 'dcgan'"),
     ],
 )
@@ -54,8 +64,9 @@ def test_every_preset_can_be_read(preset: str) -> None:
     assert load_protocol(preset).name == preset
 
 
-def test_the_frozen_protocol_reads_back_as_itself(tmp_path: Path) -> None:
-    protocol = load_protocol("demo")
+@pytest.mark.parametrize("augmentation", ["papers", {"policy": "papers", "hue_deg": 2.0}])
+def test_the_frozen_protocol_reads_back_as_itself(tmp_path: Path, augmentation: object) -> None:
+    protocol = load_protocol("demo").changed(augmentation=augmentation)
     (tmp_path / "frozen.yaml").write_text(protocol.to_yaml())
     assert load_protocol(tmp_path / "frozen.yaml") == protocol
     assert yaml.safe_load(protocol.to_yaml())["classifier"]["budget_kimg"] == protocol.classifier.budget_kimg

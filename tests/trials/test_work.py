@@ -150,13 +150,25 @@ FITS = set(ARMS)
         ({"endpoint": {"smallest_difference": 0.1}}, set()),
         ({"treatment": "classical"}, set()),
         ({"augmentation": {"rotation_deg": 3.0}}, {"classical"}),
+        ({"augmentation": "papers"}, {"classical"}),
         ({"classifier": {"budget_kimg": 1.0}}, FITS),
         ({"generator": {"settings": {"width": 4}, "replicas": 3}}, {"run", "pool", *SYNTHETIC}),
         ({"generator": {**PROTOCOL["generator"], "training": {"budget_kimg": 3.0}}}, {"run", "pool", *SYNTHETIC}),
         ({"cohort": {**PROTOCOL["cohort"], "split": {"val": 0.3}}}, {"cohort", "run", "pool", "new", *FITS}),
         ({"seed": 3}, {"cohort", "run", "pool", "new", *FITS}),
     ],
-    ids=["words", "endpoint", "treatment", "augmentation", "classifier", "generator", "training", "split", "seed"],
+    ids=[
+        "words",
+        "endpoint",
+        "treatment",
+        "augmentation",
+        "policy",
+        "classifier",
+        "generator",
+        "training",
+        "split",
+        "seed",
+    ],
 )
 def test_a_job_is_done_again_exactly_if_what_it_depends_on_has_changed(
     planned: Planned, change: dict[str, Any], depends: set[str]

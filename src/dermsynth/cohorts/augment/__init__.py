@@ -127,15 +127,17 @@ def augment(images: torch.Tensor, config: ClassicalAugmentation, generator: torc
     Returns:
         Images like the input, in [-1, 1].
     """
-    return altered(images, config, draw(len(images), config, generator))
+    return altered(images, config, draw(len(images), config, generator, images.device))
 
 
-def draw(count: int, config: ClassicalAugmentation, generator: torch.Generator) -> Draws:
+def draw(
+    count: int, config: ClassicalAugmentation, generator: torch.Generator, device: str | torch.device = "cpu"
+) -> Draws:
     """Return the values of `count` images. RandAugment sets the strengths of what it does not choose to 0."""
     import torch
 
     ranged = len(RANGED)
-    values = torch.rand(count, 2 * ranged + len(_FREE), generator=generator, device=generator.device)
+    values = torch.rand(count, 2 * ranged + len(_FREE), generator=generator, device=generator.device).to(device)
     strengths, ranks, free = 2 * values[:, :ranged] - 1, values[:, ranged : 2 * ranged], values[:, 2 * ranged :]
     if config.randaugment_ops:
         chosen = ranks.argsort(dim=1).argsort(dim=1) < config.randaugment_ops
@@ -144,10 +146,9 @@ def draw(count: int, config: ClassicalAugmentation, generator: torch.Generator) 
 
 
 def altered(images: torch.Tensor, config: ClassicalAugmentation, draws: Draws) -> torch.Tensor:
-    """Return images moved, recoloured and erased by these values (see `augment`)."""
+    """Return images moved, recoloured and erased by these values, on their device (see `augment`)."""
     import torch
 
-    draws = {name: values.to(images.device) for name, values in draws.items()}
     # All three are faster channel by channel; the networks want channels last.
     planes = images.contiguous()
     if geometry.moves(config):

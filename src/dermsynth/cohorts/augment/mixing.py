@@ -37,15 +37,15 @@ def mix(
     from dermsynth.cohorts.augment.erasing import boxes
 
     draws = torch.rand(len(images), 5, generator=generator, device=generator.device)
-    order, which, share, y, x = draws.unbind(1)
-    partner = order.argsort().to(images.device)
-    cut = which < bool(config.cutmix_alpha) / (bool(config.cutmix_alpha) + bool(config.mixup_alpha))
-    alpha = np.where(cut.cpu(), config.cutmix_alpha, config.mixup_alpha)
-    kept = torch.from_numpy(betaincinv(alpha, alpha, share.cpu().double().numpy())).float().to(images.device)
-    cut, y, x = (values.to(images.device) for values in (cut, y, x))
+    chance = bool(config.cutmix_alpha) / (bool(config.cutmix_alpha) + bool(config.mixup_alpha))
+    which, share = draws[:, :2].cpu().double().numpy().T
+    alpha = np.where(which < chance, config.cutmix_alpha, config.mixup_alpha)
+    kept = torch.from_numpy(betaincinv(alpha, alpha, share)).float().to(images.device)
     side = (1 - kept).sqrt()
+    which, _, y, x, order = draws.to(images.device).unbind(1)
     pasted = boxes(images.shape[-1], y - side / 2, side, x - side / 2, side)
-    theirs = torch.where(cut[:, None, None, None], pasted.float(), (1 - kept)[:, None, None, None])
+    theirs = torch.where((which < chance)[:, None, None, None], pasted.float(), (1 - kept)[:, None, None, None])
+    partner = order.argsort()
     shares = theirs.mean(dim=(1, 2, 3))[:, None]
     targets = F.one_hot(labels, classes).float()
     return images.lerp(images[partner], theirs), targets.lerp(targets[partner], shares)
