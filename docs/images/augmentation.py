@@ -12,7 +12,8 @@ from PIL import Image
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.ingest import ingest
 from dermsynth.cohorts.sources.phantom import PhantomConfig
-from dermsynth.reports.augmentation import Row, drawn, rows
+from dermsynth.reports.augmentation import rows
+from dermsynth.reports.sheets import Row, drawn
 
 HERE = Path(__file__).parent
 CLASSES = ("bcc", "bkl", "df", "mel", "nv", "vasc")

@@ -11,7 +11,8 @@ from tests.helpers import make_cohort
 
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.core.errors import InputError
-from dermsynth.reports.augmentation import COLUMNS, Row, drawn, rows
+from dermsynth.reports.augmentation import COLUMNS, rows
+from dermsynth.reports.sheets import Row, drawn
 
 COHORT = make_cohort()
 PAPERS = ClassicalAugmentation(policy="papers")

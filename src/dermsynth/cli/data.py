@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dermsynth.cli.app import CORES, Force, Out, Seed, Settings, Threads, app, command, parse_settings
+
+if TYPE_CHECKING:
+    from dermsynth.cohorts.sources import SourceConfig
+
+
+SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="A data set; docs/data-sets.md has all of them.")]
+Root = Annotated[Path | None, typer.Option(help="The folder of the raw files; the phantom has none.")]
+Size = Annotated[int, typer.Option(metavar="N", help="Side of the square images in pixels.")]
+Steps = Annotated[
+    list[str] | None,
+    typer.Option(metavar="STEP[:KEY=VALUE,…]", help="Preprocessing, in this order; repeatable. Default: resize."),
+]
 
 
 class OnBad(StrEnum):
@@ -22,16 +34,29 @@ SHOWN = 5
 """Bad images named one by one."""
 
 
+def chosen_source(source: str, root: Path | None, settings: list[str] | None, seed: int) -> SourceConfig:
+    """Return the source that a command names; raises ConfigError for one that needs a root, or has none."""
+    from dermsynth.cohorts.sources import source_config
+    from dermsynth.core.errors import ConfigError
+
+    instead = {"kind": "the argument SOURCE", "root": "--root"}
+    if source == "phantom":
+        if root is not None:
+            raise ConfigError(f"--root {root}: the phantom is drawn and reads no files; leave --root out")
+        return source_config(source, {**parse_settings(settings, {**instead, "seed": "--seed"}), "seed": seed})
+    config = source_config(source, {**parse_settings(settings, instead), "root": str(root or "")})
+    if root is None:
+        raise ConfigError(f"source {source}: give the folder of the raw files with --root")
+    return config
+
+
 @command(app, "ingest")
 def ingest(
-    source: Annotated[str, typer.Argument(help="folder, ham10000, isic2018-task3 or phantom.")],
+    source: SourceName,
     out: Out,
-    root: Annotated[Path | None, typer.Option(help="The folder of the raw files; the phantom has none.")] = None,
-    size: Annotated[int, typer.Option(metavar="N", help="Side of the square images in pixels.")] = 64,
-    step: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STEP[:KEY=VALUE,…]", help="Preprocessing, in this order; repeatable. Default: resize."),
-    ] = None,
+    root: Root = None,
+    size: Size = 64,
+    step: Steps = None,
     on_bad: Annotated[OnBad, typer.Option(help="Leave out images that cannot be decoded, or stop at the first.")] = (
         OnBad.skip
     ),
@@ -48,19 +73,8 @@ def ingest(
     from dermsynth.cli.progress import bar
     from dermsynth.cohorts.ingest import ingest as run
     from dermsynth.cohorts.preprocess import chain_of
-    from dermsynth.cohorts.sources import source_config
-    from dermsynth.core.errors import ConfigError
 
-    instead = {"kind": "the argument SOURCE", "root": "--root"}
-    if source == "phantom":
-        if root is not None:
-            raise ConfigError(f"--root {root}: the phantom is drawn and reads no files; leave --root out")
-        given = {**parse_settings(settings, {**instead, "seed": "--seed"}), "seed": seed}
-        config = source_config(source, given)
-    else:
-        config = source_config(source, {**parse_settings(settings, instead), "root": str(root or "")})
-        if root is None:
-            raise ConfigError(f"source {source}: give the folder of the raw files with --root")
+    config = chosen_source(source, root, settings, seed)
     chain = chain_of(step or [])
     read = 0
     with bar(f"{source} at {size} px") as progress:

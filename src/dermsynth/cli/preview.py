@@ -8,6 +8,10 @@ from typing import Annotated
 import typer
 
 from dermsynth.cli.app import Seed, Settings, app, command, parse_settings
+from dermsynth.cli.data import Root, Size, SourceName, Steps, chosen_source
+
+Figure = Annotated[Path, typer.Option("--out", help="The PNG file to make.", show_default=False)]
+Replace = Annotated[bool, typer.Option("--force", help="Replace the file in --out.")]
 
 preview_app = typer.Typer(help="See what settings do to images.", no_args_is_help=True)
 app.add_typer(preview_app, name="preview")
@@ -16,14 +20,14 @@ app.add_typer(preview_app, name="preview")
 @command(preview_app, "augmentation")
 def augmentation(
     cohort: Annotated[Path, typer.Argument(help="A cohort.")],
-    out: Annotated[Path, typer.Option("--out", help="The PNG file to make.", show_default=False)],
+    out: Figure,
     policy: Annotated[str, typer.Option(help="none, papers or strong.")] = "strong",
     label: Annotated[
         str | None, typer.Option(metavar="CLASS", help="Class of the lesion shown.", show_default="any")
     ] = None,
     settings: Settings = None,
     seed: Seed = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file in --out.")] = False,
+    force: Replace = False,
 ) -> None:
     """Draw what classical augmentation does to a lesion.
 
@@ -33,12 +37,46 @@ def augmentation(
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.core.artefacts import write_atomically
     from dermsynth.core.config import parse
-    from dermsynth.core.errors import ArtefactError
-    from dermsynth.reports.augmentation import drawn, rows
+    from dermsynth.reports.augmentation import rows
+    from dermsynth.reports.sheets import drawn
 
     given = {**parse_settings(settings, {"policy": "--policy"}), "policy": policy}
     config = parse(ClassicalAugmentation, given, "settings of the augmentation")
-    if out.exists() and not force:
-        raise ArtefactError(f"{out}: already exists; choose another --out, or --force to replace it")
+    _check_free(out, force=force)
     write_atomically(out, drawn(rows(Cohort.open(cohort), config, label, seed)))
     typer.echo(f"{out}: policy {policy}")
+
+
+@command(preview_app, "preprocessing")
+def preprocessing(
+    source: SourceName,
+    out: Figure,
+    root: Root = None,
+    size: Size = 64,
+    step: Steps = None,
+    count: Annotated[int, typer.Option(metavar="N", help="Photos to show, of every class in turn.")] = 6,
+    settings: Settings = None,
+    seed: Seed = 0,
+    force: Replace = False,
+) -> None:
+    """Draw what preprocessing does to photos of a data set.
+
+    A row shows a photo as it is in the source and after each step.
+    """
+    from dermsynth.cohorts.preprocess import chain_of
+    from dermsynth.cohorts.sources import make_source
+    from dermsynth.core.artefacts import write_atomically
+    from dermsynth.reports.preprocessing import rows
+    from dermsynth.reports.sheets import drawn
+
+    config, chain = chosen_source(source, root, settings, seed), chain_of(step or [])
+    _check_free(out, force=force)
+    write_atomically(out, drawn(rows(make_source(config), chain, size, count, seed)))
+    typer.echo(f"{out}: {', '.join(one.step for one in chain)}")
+
+
+def _check_free(out: Path, *, force: bool) -> None:
+    from dermsynth.core.errors import ArtefactError
+
+    if out.exists() and not force:
+        raise ArtefactError(f"{out}: already exists; choose another --out, or --force to replace it")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from dermsynth.cohorts.augment import ClassicalAugmentation, altered, augment, draw
 from dermsynth.cohorts.augment.mixing import mix
@@ -17,8 +14,7 @@ from dermsynth.core.config import nearest
 from dermsynth.core.errors import InputError
 from dermsynth.core.randomness import numpy_generator, torch_generator
 from dermsynth.reports.numbers import MINUS
-from dermsynth.reports.pictures import reduced
-from dermsynth.reports.svg import INK, MUTED
+from dermsynth.reports.sheets import Row
 from dermsynth.training.device import to_pixels
 
 if TYPE_CHECKING:
@@ -27,22 +23,8 @@ if TYPE_CHECKING:
 COLUMNS = 5
 _STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 _OFF = ClassicalAugmentation(policy="none")
-_SQUARE_PX = 62
-"""Smaller images are shown enlarged, by a whole number."""
-_NAMES_PX, _GAP_PX, _CAPTION_PX, _MARGIN_PX, _DPI = 136, 6, 12, 10, 100
-
 Cases = dict[str, dict[str, float]]
 """Draws by the caption of the image they make."""
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """An operation, its setting, and images (N x H x W x 3) with what was done to each."""
-
-    name: str
-    setting: str
-    images: npt.NDArray[np.uint8]
-    captions: Sequence[str]
 
 
 def rows(cohort: Cohort, config: ClassicalAugmentation, label: str | None = None, seed: int = 0) -> list[Row]:
@@ -87,36 +69,6 @@ def rows(cohort: Cohort, config: ClassicalAugmentation, label: str | None = None
     found.append(sampled("all, on one lesion", f"policy {config.policy}", lesion, unmixed))
     found.append(sampled("all, on several", f"policy {config.policy}", images, config))
     return found
-
-
-def drawn(shown: Sequence[Row]) -> bytes:
-    """Return the rows as one PNG on white; its images are not resampled unless they are large or very small."""
-    from matplotlib.figure import Figure
-
-    tiles = [reduced(row.images) for row in shown]
-    enlarged = -(-_SQUARE_PX // tiles[0].shape[1])
-    side = enlarged * tiles[0].shape[1]
-    below = [_CAPTION_PX * max(1 + text.count("\n") for text in row.captions) + _GAP_PX for row in shown]
-    width = 2 * _MARGIN_PX + _NAMES_PX + max(len(row.captions) for row in shown) * (side + _GAP_PX) - _GAP_PX
-    height = 2 * _MARGIN_PX + len(shown) * side + sum(below) - _GAP_PX
-    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
-
-    def write(text: str, x_px: float, y_px: float, points: float, **style: Any) -> None:
-        figure.text(x_px / width, y_px / height, text, fontsize=points, **style)
-
-    top = height - _MARGIN_PX
-    for row, images, gap in zip(shown, tiles, below, strict=True):
-        bottom = top - side
-        write(row.name, _MARGIN_PX, bottom + side / 2 + 1, 8.5, va="bottom", weight="bold", color=INK)
-        write(row.setting, _MARGIN_PX, bottom + side / 2 - 2, 7, va="top", color=MUTED)
-        for place, (image, caption) in enumerate(zip(images, row.captions, strict=True)):
-            left = _MARGIN_PX + _NAMES_PX + place * (side + _GAP_PX)
-            figure.figimage(image.repeat(enlarged, axis=0).repeat(enlarged, axis=1), left, bottom)
-            write(caption, left + side / 2, bottom - 2, 6.5, ha="center", va="top", color=MUTED)
-        top = bottom - gap
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return buffer.getvalue()
 
 
 def _operations(config: ClassicalAugmentation) -> Iterator[tuple[str, str, Cases]]:
