@@ -57,6 +57,39 @@ def test_a_pool_is_exported_like_a_cohort(tmp_path: Path) -> None:
     assert pl.read_csv(out / METADATA)["origin"].unique().to_list() == ["synthetic"]
 
 
+def synthetic() -> Cohort:
+    cohort = make_cohort(split=False)
+    table = cohort.table.with_columns(
+        origin=pl.when(pl.col("label") == "mel").then(pl.lit("synthetic")).otherwise("origin"),
+        algorithm=pl.lit("dcgan"),
+        generator_sha256=pl.lit("abc"),
+    )
+    return Cohort.in_memory(table, cohort.images[:], cohort.classes)
+
+
+def test_synthetic_files_say_so_in_their_metadata_and_real_ones_do_not(tmp_path: Path) -> None:
+    out = export(synthetic(), tmp_path / "out")
+    for path in out.rglob("*.png"):
+        with Image.open(path) as image:
+            image.load()
+            text = dict(image.text)  # type: ignore[attr-defined]
+            described = image.getexif().get(0x010E, "")
+        made = path.parent.name == "mel"
+        assert (text.get("dermsynth:origin") == "synthetic") == made
+        assert ("trainedAlgorithmicMedia" in text.get("XML:com.adobe.xmp", "")) == made
+        assert ("it shows no patient" in described) == made
+
+
+def test_a_border_frames_synthetic_images_alone(tmp_path: Path) -> None:
+    cohort = synthetic()
+    out = export(cohort, tmp_path / "out", border=True)
+    for row, (image_id, label) in enumerate(cohort.table.select("image_id", "label").iter_rows()):
+        pixels = np.asarray(Image.open(out / label / f"{image_id}.png"))
+        assert np.array_equal(pixels, cohort.images[row]) == (label != "mel")
+        assert np.array_equal(pixels[1:-1, 1:-1], cohort.images[row][1:-1, 1:-1])
+        assert (pixels[0] == (255, 0, 255)).all() == (label == "mel")
+
+
 def test_an_export_is_not_overwritten_without_force(tmp_path: Path) -> None:
     export(make_cohort(), tmp_path / "out")
     with pytest.raises(ArtefactError, match="already exists"):

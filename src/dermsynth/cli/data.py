@@ -50,6 +50,17 @@ def chosen_source(source: str, root: Path | None, settings: list[str] | None, se
     return config
 
 
+def fetch_files(source: SourceConfig) -> None:
+    """Fetch what a source lacks, with a bar, and say under which terms it may be used."""
+    from dermsynth.cli.progress import transfers
+    from dermsynth.cohorts.published import fetch
+    from dermsynth.cohorts.sources import SOURCES
+
+    with transfers() as show:
+        fetch(source, show)
+    typer.echo(f"{source.kind}: {SOURCES[source.kind][1].licence}", err=True)
+
+
 @command(app, "ingest")
 def ingest(
     source: SourceName,
@@ -57,6 +68,11 @@ def ingest(
     root: Root = None,
     size: Size = 64,
     step: Steps = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Replace the classes: ham10000, benign-malignant or a .yaml."),
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="First fetch what is not yet in --root.")] = False,
     on_bad: Annotated[OnBad, typer.Option(help="Leave out images that cannot be decoded, or stop at the first.")] = (
         OnBad.skip
     ),
@@ -76,6 +92,8 @@ def ingest(
 
     config = chosen_source(source, root, settings, seed)
     chain = chain_of(step or [])
+    if download:
+        fetch_files(config)
     read = 0
     with bar(f"{source} at {size} px") as progress:
 
@@ -89,11 +107,14 @@ def ingest(
             size,
             out,
             preprocessing=chain,
+            labels=labels,
             on_bad=on_bad.value,
             force=force,
             progress=show,
             threads=threads,
         )
+    for reason, count in cohort.card["left_out"].items():
+        typer.echo(f"left out: {count:,} images: {reason}", err=True)
     for bad in cohort.card["bad"][:SHOWN]:
         typer.echo(f"left out: {bad['reason']}", err=True)
     if len(cohort.card["bad"]) > SHOWN:
@@ -185,6 +206,7 @@ def join(
 def export(
     cohort: Annotated[Path, typer.Argument(help="A cohort or a pool.")],
     out: Out,
+    border: Annotated[bool, typer.Option("--border", help="Frame synthetic images in magenta.")] = False,
     force: Force = False,
 ) -> None:
     """Write a cohort or a pool as PNG files and metadata.csv.
@@ -196,5 +218,5 @@ def export(
     from dermsynth.cohorts.export import export as run
 
     with bar(f"export of {cohort}") as progress:
-        run(Cohort.open(cohort), out, force=force, progress=progress)
+        run(Cohort.open(cohort), out, border=border, force=force, progress=progress)
     typer.echo(f"{out}: images and metadata.csv")
