@@ -93,7 +93,8 @@ def marks(row: Mapping[str, Any]) -> dict[str, Any]:
     """
     from PIL import Image, PngImagePlugin
 
-    told = f"Synthetic image of class '{row['label']}' made by {row.get('algorithm') or 'an algorithm'}; it shows no patient."
+    maker = row.get("algorithm") or "an algorithm"
+    told = f"Synthetic image of class '{row['label']}' made by {maker}; it shows no patient."
     text = PngImagePlugin.PngInfo()
     for name in ("origin", "image_id", "label", "algorithm", "generator_sha256"):
         if row.get(name):
