@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.cohorts.export import export
     from dermsynth.cohorts.ingest import ingest
+    from dermsynth.cohorts.published import fetch
     from dermsynth.cohorts.join import join
     from dermsynth.cohorts.sources import source_config
     from dermsynth.cohorts.split import SplitConfig, split
@@ -43,6 +44,7 @@ _PUBLIC = {
     "algorithm_class": "algorithms",
     "audit_cohort": "audits.cohort",
     "export": "cohorts.export",
+    "fetch": "cohorts.published",
     "fit": "classifiers.fit",
     "ingest": "cohorts.ingest",
     "join": "cohorts.join",
@@ -71,6 +73,7 @@ __all__ = [
     "algorithm_class",
     "audit_cohort",
     "export",
+    "fetch",
     "fit",
     "ingest",
     "join",

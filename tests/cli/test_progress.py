@@ -30,3 +30,12 @@ def test_a_single_call_has_no_speed_and_no_blank_at_the_end(printed: io.StringIO
     with progress.bar("images") as show:
         show(5, 5)
     assert printed.getvalue() == "images: 5 of 5\n"
+
+
+def test_a_transfer_says_how_much_came_first_and_last(printed: io.StringIO) -> None:
+    with progress.transfers() as show:
+        show("a.zip", 0, 9_100_000)
+        show("a.zip", 4_000_000, 9_100_000)
+        show("a.zip", 9_100_000, 9_100_000)
+        show("b.csv", 50_000_000, None)
+    assert printed.getvalue() == "a.zip: 0 of 9 MB\na.zip: 9 of 9 MB\n"

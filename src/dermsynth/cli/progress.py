@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -55,6 +65,37 @@ def bar(title: str) -> Iterator[Callable[[int, int], None]]:
             progress.update(task, completed=done, total=total, rate=rate.text(done))
 
         yield show
+
+
+@contextmanager
+def transfers() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Yield a function of (file, bytes there, bytes in all) that shows a bar for every file with MB/s."""
+    if not console.is_terminal:
+        yield _transfer_lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(SpinnerColumn(), *columns, TimeRemainingColumn(), console=console) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=total)
+            progress.update(tasks[name], completed=done, total=total)
+
+        yield show
+
+
+def _transfer_lines() -> Callable[[str, int, int | None], None]:
+    last = 0.0
+
+    def show(name: str, done: int, total: int | None) -> None:
+        nonlocal last
+        if time.monotonic() - last > _LINE_EVERY_S or done == total:
+            last = time.monotonic()
+            size = "" if total is None else f" of {total / 1e6:,.0f}"
+            console.print(f"{name}: {done / 1e6:,.0f}{size} MB", highlight=False)
+
+    return show
 
 
 @contextmanager

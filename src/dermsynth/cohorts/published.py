@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dermsynth.cohorts.download import Remote
+from dermsynth.cohorts.download import Progress, Remote, download
 from dermsynth.cohorts.sources import SourceConfig
 from dermsynth.cohorts.sources.base import expand
 from dermsynth.cohorts.sources.dermamnist import PUBLISHED, DermaMnistConfig
@@ -76,6 +76,12 @@ _BY_HAND = {
         "metadata.csv has to lie with the images"
     ),
 }
+
+
+def fetch(source: SourceConfig, progress: Progress = lambda name, done, total: None) -> None:
+    """Fetch into its folder what a source lacks; see `published_files` and `download.download`."""
+    folder, files = published_files(source)
+    download(files, folder, progress)
 
 
 def published_files(source: SourceConfig) -> tuple[Path, tuple[Remote, ...]]:
