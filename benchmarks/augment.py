@@ -30,7 +30,7 @@ from dermsynth.training.device import describe, set_threads
 
 ALONE = {
     "warp": ClassicalAugmentation(policy="papers", crop_side_min=0.8),
-    "colours": ClassicalAugmentation(policy="none", brightness=0.2, contrast=0.2, saturation=0.3, hue_deg=5),
+    "colours": ClassicalAugmentation(policy="none", brightness=0.1, contrast=0.1, saturation=0.1, hue_deg=2),
     "erasing": ClassicalAugmentation(policy="none", erasing_chance=0.25),
     "papers": ClassicalAugmentation(policy="papers"),
     "strong": ClassicalAugmentation(policy="strong"),

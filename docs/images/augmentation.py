@@ -17,7 +17,7 @@ from dermsynth.reports.sheets import Row, drawn
 
 HERE = Path(__file__).parent
 CLASSES = ("bcc", "bkl", "df", "mel", "nv", "vasc")
-MOVED = ("flip", "rotation", "shear", "scale", "translation", "crop", "erasing")
+MOVED = ("flip", "rotation", "shear", "scale", "translation", "crop")
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         cohort = ingest(PhantomConfig(counts=dict.fromkeys(CLASSES, 6)), 64, Path(folder) / "phantom")
         strong = {row.name: row for row in rows(cohort, ClassicalAugmentation(policy="strong"), "mel")}
         others = ClassicalAugmentation(
-            policy="strong", quarter_turns=True, randaugment_ops=3, mixup_alpha=1, cutmix_alpha=1
+            policy="strong", quarter_turns=True, erasing_chance=0.25, randaugment_ops=3, mixup_alpha=1, cutmix_alpha=1
         )
         write("augmentation-places.png", [row for name, row in strong.items() if name in MOVED])
         write("augmentation-colours.png", [row for name, row in strong.items() if name not in MOVED])

@@ -46,8 +46,8 @@ def test_a_row_shows_the_image_as_it_is_and_at_both_ends_of_the_range() -> None:
 
 def test_an_amount_is_written_in_its_unit() -> None:
     found = named(ClassicalAugmentation())
-    assert found["brightness"].captions[0] == "−20 %"
-    assert found["hue"].captions[-1] == "+5°"
+    assert found["brightness"].captions[0] == "−10 %"
+    assert found["hue"].captions[-1] == "+2°"
     assert found["scale"].captions[0] == "× 0.80"
 
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 POLICIES: dict[str, dict[str, Any]] = {
     "none": {},
-    # Papers 001 to 003 name the set and state no range.
+    # Paper 003 (Mutepe et al. 2021) names these and states no range.
     "papers": {"flip": True, "rotation_deg": 30.0, "shear_deg": 10.0},
-    # The best of the 13 sets that Perez et al. 2018 (arXiv:1809.01442) compared on ISIC 2017, with narrower colours.
+    # The best of the 13 sets that Perez et al. 2018 (arXiv:1809.01442) compared on ISIC 2017, with a whole circle of
+    # rotation and a third of their colours: on held-out images of ISIC 2018 wider ones lost (docs/augmentation.md).
     "strong": {
         "flip": True,
         "rotation_deg": 180.0,
@@ -28,11 +29,10 @@ POLICIES: dict[str, dict[str, Any]] = {
         "scale_max": 1.25,
         "translation_share": 0.1,
         "crop_side_min": 0.8,
-        "brightness": 0.2,
-        "contrast": 0.2,
-        "saturation": 0.3,
-        "hue_deg": 5.0,
-        "erasing_chance": 0.25,
+        "brightness": 0.1,
+        "contrast": 0.1,
+        "saturation": 0.1,
+        "hue_deg": 2.0,
     },
 }
 """What each policy turns on; what it does not name is off."""

@@ -15,7 +15,8 @@ def mix(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return images mixed with others of the batch, and every class's share of the pixels.
 
-    The papers draw one share for a batch; here each image draws its own. A share is the quantile of its Beta
+    The papers draw one share for a batch and may mix an image with itself; here each image draws its own share and
+    meets another image. A share is the quantile of its Beta
     distribution at a uniform value, so every image takes the same number of draws, and a larger alpha moves it to the
     middle. If both are on, either acts on half of the images.
 
@@ -42,10 +43,11 @@ def mix(
     alpha = np.where(which < chance, config.cutmix_alpha, config.mixup_alpha)
     kept = torch.from_numpy(betaincinv(alpha, alpha, share)).float().to(images.device)
     side = (1 - kept).sqrt()
-    which, _, y, x, order = draws.to(images.device).unbind(1)
+    which, _, y, x, place = draws.to(images.device).unbind(1)
     pasted = boxes(images.shape[-1], y - side / 2, side, x - side / 2, side)
     theirs = torch.where((which < chance)[:, None, None, None], pasted.float(), (1 - kept)[:, None, None, None])
-    partner = order.argsort()
+    order = place.argsort()
+    partner = order.roll(1)[order.argsort()]  # in a ring of random order, the one before
     shares = theirs.mean(dim=(1, 2, 3))[:, None]
     targets = F.one_hot(labels, classes).float()
     return images.lerp(images[partner], theirs), targets.lerp(targets[partner], shares)
