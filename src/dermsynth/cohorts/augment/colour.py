@@ -27,7 +27,7 @@ def recolour(images: torch.Tensor, config: ClassicalAugmentation, draws: Draws) 
     """
     import torch
 
-    grey, chroma, turned = (basis.to(images.device) for basis in _bases())
+    grey, chroma, turned = _bases(images.device)
     gain = 1 + config.brightness * draws["brightness"]
     contrast = 1 + config.contrast * draws["contrast"]
     saturation = 1 + config.saturation * draws["saturation"]
@@ -41,7 +41,7 @@ def recolour(images: torch.Tensor, config: ClassicalAugmentation, draws: Draws) 
 
 
 @cache
-def _bases() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _bases(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return 3 x 3 maps of RGB: to luma, to what luma leaves, and that turned by 90 degrees from red towards yellow."""
     import torch
 
@@ -49,4 +49,5 @@ def _bases() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     quarter = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], dtype=torch.float64)
     grey = to_yiq[0].expand(3, 3)
     turned = to_yiq.inverse() @ quarter @ to_yiq
-    return grey.float(), (torch.eye(3) - grey).float(), turned.float()
+    grey, chroma, turned = (basis.float().to(device) for basis in (grey, torch.eye(3) - grey, turned))
+    return grey, chroma, turned
