@@ -78,7 +78,7 @@ def test_an_output_that_exists_is_refused_before_any_work(work: Path) -> None:
         (["sample", "cohort", "--per-class", "mel=1", "--out", "x"], "cohort: is a cohort, expected a run"),
         (["sample", "run", "--per-class", "mle=1", "--out", "x"], "unknown class 'mle'; did you mean 'mel'?"),
         (["sample", "run", "--per-class", "mel", "--out", "x"], "'mel' should be CLASS=NUMBER"),
-        (["sample", "run", "--out", "x"], "either --per-class mel=500,df=500 or --fill-to 500"),
+        (["sample", "run", "--out", "x"], "say how many images with one of --per-class, --fill-to, --balance"),
         (["fit", "small-cnn", "cohort", "--arm", "hybird", "--out", "x"], "did you mean 'hybrid'?"),
         (["fit", "small-cnn", "cohort", "--arm", "hybrid", "--out", "x"], "'dermsynth sample' with --pool"),
         (["fit", "small-cnn", "cohort", "--pool", "pool", "--out", "x"], "--pool pool: arm 'real' adds no pool"),

@@ -120,18 +120,29 @@ def parse_settings(pairs: list[str] | None, instead: Mapping[str, str]) -> dict[
 
 def parse_counts(text: str, option: str) -> dict[str, int]:
     """Return {'mel': 500} of 'mel=500,df=500'."""
+    found = _by_class(text, option, "[0-9]{1,9}", "mel=500,df=500")
+    return {name: int(number) for name, number in found.items()}
+
+
+def parse_shares(text: str, option: str) -> dict[str, float]:
+    """Return {'mel': 0.3} of 'mel=0.3,df=0.1'."""
+    return {
+        name: float(number) for name, number in _by_class(text, option, r"0?\.[0-9]{1,9}", "mel=0.3,df=0.1").items()
+    }
+
+
+def _by_class(text: str, option: str, pattern: str, example: str) -> dict[str, str]:
     from dermsynth.core.errors import ConfigError
 
-    counts: dict[str, int] = {}
+    found: dict[str, str] = {}
     for pair in text.split(","):
-        name, _, number = pair.partition("=")
-        name = name.strip()
-        if not re.fullmatch("[0-9]{1,9}", number.strip()):
-            raise ConfigError(f"{option} {text}: '{pair}' should be CLASS=NUMBER, for example mel=500,df=500")
-        if name in counts:
+        name, number = (part.strip() for part in pair.partition("=")[::2])
+        if not re.fullmatch(pattern, number):
+            raise ConfigError(f"{option} {text}: '{pair}' should be CLASS=NUMBER, for example {example}")
+        if name in found:
             raise ConfigError(f"{option} {text}: class '{name}' stands twice; keep one")
-        counts[name] = int(number)
-    return counts
+        found[name] = number
+    return found
 
 
 @app.callback(invoke_without_command=True)

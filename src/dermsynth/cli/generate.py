@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from dermsynth.cli.app import CORES, Force, Out, Seed, Settings, Threads, app, command, parse_counts, parse_settings
+from dermsynth.cli.app import (
+    CORES,
+    Force,
+    Out,
+    Seed,
+    Settings,
+    Threads,
+    app,
+    command,
+    parse_counts,
+    parse_settings,
+    parse_shares,
+)
 
 
 @command(app, "train")
@@ -79,6 +91,20 @@ def sample(
     fill_to: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="What each class of the train part lacks to reach this many.")
     ] = None,
+    balance: Annotated[bool, typer.Option("--balance", help="What each class lacks to reach the largest.")] = False,
+    share: Annotated[
+        float | None, typer.Option(metavar="F", help="Synthetic images as a share of real and synthetic ones.")
+    ] = None,
+    ratio: Annotated[float | None, typer.Option(metavar="R", help="Synthetic images per real one.")] = None,
+    prevalence: Annotated[
+        str | None, typer.Option(metavar="SHARES", help="Shares of classes to reach: mel=0.3,df=0.1.")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Of --share and --ratio: classes that count and get images.", show_default="all"
+        ),
+    ] = None,
     settings: Settings = None,
     seed: Seed = 0,
     force: Force = False,
@@ -86,25 +112,50 @@ def sample(
 ) -> None:
     """Draw a pool of synthetic images from a trained generator.
 
-    Say how many with either --per-class or --fill-to.
+    Say how many with one of --per-class, --fill-to, --balance, --share, --ratio and --prevalence. Real images are the
+    training images of the run.
     """
     from dermsynth.cli.progress import bar
     from dermsynth.core.artefacts import read_card
     from dermsynth.core.errors import ConfigError
+    from dermsynth.pools import amounts
     from dermsynth.pools.sample import sample as draw
     from dermsynth.training.device import set_threads
 
-    if (per_class is None) == (fill_to is None):
-        raise ConfigError("say how many images: either --per-class mel=500,df=500 or --fill-to 500")
+    rules = {
+        "--per-class": per_class,
+        "--fill-to": fill_to,
+        "--balance": balance or None,
+        "--share": share,
+        "--ratio": ratio,
+        "--prevalence": prevalence,
+    }
+    given = [name for name, value in rules.items() if value is not None]
+    if len(given) != 1:
+        told = f"not {' and '.join(given)}" if given else "for example --per-class mel=500,df=500"
+        raise ConfigError(f"say how many images with one of {', '.join(rules)}, {told}")
+    if classes is not None and given[0] not in ("--share", "--ratio"):
+        raise ConfigError(f"--classes {classes}: belongs to --share and --ratio; leave it out")
     if per_class is not None:
-        counts = parse_counts(per_class, "--per-class")
+        amount = amounts.Amount(parse_counts(per_class, "--per-class"), "chosen numbers per class")
     else:
-        counts = {name: max(0, (fill_to or 0) - have) for name, have in read_card(run, "run")["train_counts"].items()}
+        real = read_card(run, "run")["train_counts"]
+        among = classes.split(",") if classes else ()
+        if share is not None:
+            amount = amounts.share(real, share, among)
+        elif ratio is not None:
+            amount = amounts.ratio(real, ratio, among)
+        elif prevalence is not None:
+            amount = amounts.prevalence(real, parse_shares(prevalence, "--prevalence"))
+        else:
+            amount = amounts.fill(real, fill_to)
     changed = parse_settings(settings, {"seed": "--seed"})
     set_threads(threads)
     with bar(f"images from {run}") as progress:
-        pool = draw(run, counts, out, seed=seed, settings=changed, force=force, progress=progress)
-    typer.echo(f"{out}: {len(pool):,} synthetic images, {_table(pool.counts())}")
+        pool = draw(
+            run, amount.counts, out, seed=seed, settings=changed, told=amount.told, force=force, progress=progress
+        )
+    typer.echo(f"{out}: {len(pool):,} synthetic images, {_table(pool.counts())} ({amount.told})")
 
 
 @command(app, "translate")

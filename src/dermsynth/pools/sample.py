@@ -22,6 +22,7 @@ def sample(
     *,
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
+    told: str = "chosen numbers per class",
     force: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Cohort:
@@ -35,6 +36,7 @@ def sample(
         seed: Another seed gives other images.
         settings: Sampling settings with other values than in training (`truncation`, …); which ones there are depends
             on the algorithm. They go into the pool's card.
+        told: How `counts` were reckoned, for the pool's card; see `dermsynth.pools.amounts`.
         force: Replace an existing pool.
         progress: Called with images drawn and images in all.
 
@@ -57,7 +59,7 @@ def sample(
     total, done = sum(counts.values()), 0
     # Other settings make other images, which must not bear the same names.
     apart = f"-{digest_of(trained.changed)[:8]}" if trained.changed else ""
-    config = {"counts": dict(counts), "seed": seed}
+    config = {"counts": dict(counts), "reckoned": told, "seed": seed}
     with trained.writing_pool(out, trained.cohort_classes, config, force=force) as writer:
         for label, draws in _chunks(counts, trained):
             images = draw_images(trained, label, draws, seed)
