@@ -15,8 +15,10 @@ from dermsynth.core.config import Config, nearest
 from dermsynth.core.errors import InputError
 
 _PARTS = {"Training": "train", "Test": "test"}
-_LABELS = {"benign": "benign", "malignant": "malignant", "0": "benign", "0.0": "benign", "1": "malignant"}
-_LABELS["1.0"] = "malignant"
+_LABELS = {
+    **dict.fromkeys(("benign", "0", "0.0"), "benign"),
+    **dict.fromkeys(("malignant", "1", "1.0"), "malignant"),
+}
 
 
 class Isic2016Config(Config):
@@ -35,7 +37,6 @@ class Isic2016Source(FileSource):
 
     classes = ("benign", "malignant")
     lesions = "unknown: every image counts as a lesion of its own"
-    fixed_split = "nothing is published about lesions or patients"
     licence = "CC-0 (ISIC Archive). Gutman et al., arXiv:1605.01397 (2016)"
 
     def __init__(self, config: Isic2016Config) -> None:

@@ -35,7 +35,6 @@ class Isic2017Source(FileSource):
 
     classes = ("mel", "nv", "sk")
     lesions = "unknown: every image counts as a lesion of its own"
-    fixed_split = "nothing is published about lesions or patients"
     licence = "CC-0 (ISIC Archive). Codella et al., arXiv:1710.05006 (2018)"
 
     def __init__(self, config: Isic2017Config) -> None:

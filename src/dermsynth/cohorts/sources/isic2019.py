@@ -41,10 +41,9 @@ class Isic2019Source(FileSource):
 
     classes = CLASSES
     lesions = "known of 23,247 of the 25,331 training images; every other image counts as a lesion of its own"
-    fixed_split = "nothing is published about the lesions of the test images"
     licence = (
-        "CC BY-NC 4.0. Tschandl, Rosendahl, Kittler, Sci. Data 5:180161 (2018); Codella et al., arXiv:1710.05006 (2018)"
-        "; Combalia et al., arXiv:1908.02288 (2019)"
+        "CC BY-NC 4.0. Tschandl, Rosendahl, Kittler, Sci. Data 5:180161 (2018); "
+        "Codella et al., arXiv:1710.05006 (2018); Combalia et al., arXiv:1908.02288 (2019)"
     )
 
     def __init__(self, config: Isic2019Config) -> None:

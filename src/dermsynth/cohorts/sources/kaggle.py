@@ -32,7 +32,6 @@ class KaggleSource(FileSource):
 
     classes = ("benign", "malignant")
     lesions = "unknown: no ids of lesions or patients are published; every image counts as a lesion of its own"
-    fixed_split = "nothing is published about lesions: photos of one lesion may stand in train and in test"
     licence = "as the ISIC Archive's. kaggle.com/datasets/fanconic/skin-cancer-malignant-vs-benign"
 
     def __init__(self, config: KaggleConfig) -> None:
