@@ -50,7 +50,7 @@ _SIGNATURE = (
     (2, (2, 2), 0.19),
 )
 _RADIUS = 5.3  # in tolerances; all of 600 altered copies of HAM10000 lie within it
-_NEAREST = 32  # looks at most so many images per window, however many there are: the cost per image is bounded
+_NEAREST, _VERIFIED = 16, 8  # images looked at per window, pairs per image: the cost does not grow with the square
 _UNLIKE = 0.06  # of the energy of both shapes; 99.5 % of the copies differ by less
 _LEAST_ENERGY = 2.0  # squared grey levels: an image without structure has nothing to be recognised by
 _COARSE_PX, _COARSE_SIMILAR = 32, 0.35
@@ -95,8 +95,8 @@ def near_duplicates(
     Found are copies that were resized, recompressed, mirrored, turned by 90, 180 or 270 degrees, made 5 % brighter or
     darker, or cropped to at least 85 % of the side, and any of these together; also two photographs of a lesion in the
     same position. Images without structure have no duplicates. Pixels are read chunk by chunk; what is kept is about
-    200 bytes per image. The cost per image does not grow with their number, because every image is compared in detail
-    with at most its nearest 32 per window.
+    300 bytes per image. The cost per image does not grow with their number: of more copies of one image only the
+    nearest eight of each are reported.
 
     Args:
         images: N x H x W x 3, uint8.
@@ -133,6 +133,7 @@ class _Index:
 
     tree: Any
     shapes: Array  # N x D
+    norms: Array  # of the shapes
     rows: NDArray[np.int64]  # the row in the stack; images without structure are left out
 
     @classmethod
@@ -143,7 +144,7 @@ class _Index:
         keys = [(_signatures(chunk), _shapes(chunk)) for chunk in spectra]
         signatures, shapes = (np.concatenate(parts) for parts in zip(*keys, strict=True))
         rows = np.flatnonzero(_energy(shapes) > _LEAST_ENERGY)
-        return cls(cKDTree(signatures[rows]), shapes[rows], rows)
+        return cls(cKDTree(signatures[rows]), shapes[rows], _norms(shapes[rows]), rows)
 
     def find(self, spectra: Array, threads: int) -> pl.DataFrame:
         """Return the candidates for the windows (n x windows x 3 x frequencies) of a chunk of images."""
@@ -154,6 +155,8 @@ class _Index:
         )[1]
         window, slot = np.nonzero(near < len(self.rows))
         crop = near[window, slot]
+        possible = _least_differences(_norms(shapes)[window], self.norms[crop]) < _UNLIKE
+        window, crop = window[possible], crop[possible]
         difference, symmetry = _differences(shapes[window], self.shapes[crop])
         columns = {
             "whole": window // count,
@@ -215,6 +218,7 @@ def _signatures(spectra: Array) -> Array:
 
 _ORDER = np.add.outer(np.arange(_FREQUENCIES), np.arange(_FREQUENCIES))
 _V, _U = np.nonzero((_ORDER > 0) & (_ORDER < _FREQUENCIES))
+_MIRROR = np.lexsort((_V, _U))  # where the frequency with y and x exchanged stands
 
 
 def _shapes(spectra: Array) -> Array:
@@ -224,6 +228,17 @@ def _shapes(spectra: Array) -> Array:
 
 def _energy(shapes: Array) -> Array:
     return np.asarray(np.einsum("...d,...d->...", shapes, shapes), np.float32)
+
+
+def _least_differences(windows: Array, wholes: Array) -> Array:
+    """Return a lower bound of `_differences` from the norms of pairs of shapes."""
+    return _energy(windows - wholes) / (_energy(windows) + _energy(wholes))
+
+
+def _norms(shapes: Array) -> Array:
+    """Return what no symmetry changes: the norm of a frequency and its mirror image."""
+    squares = shapes * shapes
+    return np.asarray(np.sqrt(np.where(_V == _U, squares, squares + squares[:, _MIRROR])[:, _V >= _U]), np.float32)
 
 
 @cache
@@ -255,8 +270,9 @@ def _verified(candidates: pl.DataFrame, images: ImageStack, others: ImageStack, 
     """Return the pairs that the pixels confirm; every pair once, from the window that fits best."""
     ordered = candidates.with_columns(
         a=pl.when("swap").then("crop").otherwise("whole"), b=pl.when("swap").then("whole").otherwise("crop")
-    ).sort("a", "b", "difference", "window", "symmetry", "swap")
-    pairs = ordered.unique(["a", "b"], keep="first", maintain_order=True)
+    ).sort("difference", "a", "b", "window", "symmetry", "swap")
+    nearest = pl.min_horizontal(pl.int_range(pl.len()).over(side) for side in ("a", "b")) < _VERIFIED
+    pairs = ordered.unique(["a", "b"], keep="first", maintain_order=True).filter(nearest).sort("a", "b")
     agreed: list[float] = []
     with _one_thread_of_opencv(), ThreadPoolExecutor(threads) as pool:
         for part in pairs.iter_slices(_CHUNK):
