@@ -9,7 +9,15 @@ import pytest
 import typer
 
 from dermsynth.classifiers.fit import FitConfig
-from dermsynth.cli import audit, data, doctor, generate, preview, trials  # noqa: F401 - importing registers the commands
+from dermsynth.cli import (  # noqa: F401 - importing registers the commands
+    audit,
+    data,
+    doctor,
+    generate,
+    pool,
+    preview,
+    trials,
+)
 from dermsynth.cli.app import app, parse_counts, parse_settings
 from dermsynth.core.errors import ConfigError
 from dermsynth.training.config import TrainConfig
