@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dermsynth.cli.app import app, command
+from dermsynth.cli.app import Force, Out, app, command
 
 pool_app = typer.Typer(help="Say where synthetic images come from.", no_args_is_help=True)
 app.add_typer(pool_app, name="pool")
@@ -77,6 +77,28 @@ def diff(first: Pool, second: Annotated[Path, typer.Argument(metavar="OTHER", he
         typer.echo(f"  {name:<12} {one:>9,} {other:>9,}")
     for name, (one, other) in found["settings"].items():
         typer.echo(f"  {name}: {one} | {other}")
+
+
+@command(pool_app, "stage")
+def stage(
+    pool: Pool,
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort that its generator learnt from.")],
+    out: Out,
+    force: Force = False,
+) -> None:
+    """Put synthetic images beside the real ones as classes of their own.
+
+    An algorithm that translates then learns to refine them: source "synthetic mel", target mel.
+    """
+    from dermsynth.cohorts.cohort import Cohort
+    from dermsynth.pools.stage import PREFIX
+    from dermsynth.pools.stage import stage as run
+
+    staged = run(Cohort.open(cohort), Cohort.open(pool), out, force=force)
+    made = [name for name in staged.classes if name.startswith(PREFIX)]
+    typer.echo(f"{out}: {len(staged):,} images; new classes: {', '.join(made)}")
+    pair = f"--set 'source=[{made[0]}]' --set 'target=[{made[0].removeprefix(PREFIX)}]'"
+    typer.echo(f"Next: dermsynth train cyclegan {out} {pair} --out …")
 
 
 @command(pool_app, "card")

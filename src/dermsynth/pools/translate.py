@@ -32,7 +32,8 @@ def translate(
 
     Args:
         run: A finished run of `dermsynth train`, of an algorithm that makes images from images.
-        cohort: The cohort that the run was trained on, with the same split. Only its train part is translated.
+        cohort: The cohort that the run was trained on, with the same split, or a staged one (`pools.stage`). Only its
+            train part is translated.
         out: The pool's folder: a cohort with `origin` synthetic, the classes of `cohort`, and the columns `algorithm`,
             `generator_sha256`, `translated_from` and `translated_from_label` (the real partner's `image_id` and
             `label`), `seed` and `draw`.
@@ -71,7 +72,7 @@ def translate(
     from dermsynth.training import samples
     from dermsynth.training.device import to_network
 
-    with trained.writing_pool(out, cohort.classes, config, force=force) as writer:
+    with trained.writing_pool(out, _real_classes(cohort), config, force=force) as writer:
         for first in range(0, len(pictures), trained.at_once):
             draws = range(first, min(first + trained.at_once, len(pictures)))
             given = to_network(torch.from_numpy(pictures.images[np.array(draws)]), trained.fabric)
@@ -89,6 +90,11 @@ def translate(
             writer.append(table, images)
             progress(draws.stop, len(pictures))
     return Cohort.open(out)
+
+
+def _real_classes(cohort: Cohort) -> tuple[str, ...]:
+    """Return the classes without those of a staged cohort's synthetic images; pools join the cohort it was made of."""
+    return tuple(cohort.card.get("base_classes", cohort.classes))
 
 
 def _label(label: str | None, targets: tuple[str, ...], trained: Trained) -> str:
@@ -116,7 +122,9 @@ def _material(cohort: Cohort, sources: tuple[str, ...], label: str, trained: Tra
     train = cohort.part("train")
     seen = pl.read_parquet(trained.path / SEEN)
     check_unseen(cohort, seen, str(trained.path))
-    found = train.select(pl.col("label").is_in(sources) & (pl.col("origin") == "real"))
+    # Synthetic images are translated from classes of their own alone.
+    wanted = (pl.col("origin") == "real") | ~pl.col("label").is_in(_real_classes(cohort))
+    found = train.select(pl.col("label").is_in(sources) & wanted)
     if not len(found):
         raise InputError(f"{where}: the train part has no image of {', '.join(sources)}, which are to be translated")
     strangers = found.table.join(seen, on=["image_id", "sha256"], how="anti")

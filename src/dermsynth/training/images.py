@@ -117,9 +117,12 @@ def gather(
         )
     kept = hold_out(part, config.held_out, config.seed)
     seen = part.table.select(IDENTIFIERS)
-    if start is not None:  # a generator that is trained further has seen what it saw before
-        before = pl.read_parquet(start.path / SEEN).select(IDENTIFIERS).cast(seen.schema)
-        seen = pl.concat([seen, before]).unique(maintain_order=True)
+    # A generator that is trained further has seen what it saw before; one that learns from synthetic images of a
+    # staged cohort, what made these saw.
+    for folder in (start.path if start else None, cohort.path):
+        if folder is not None and (folder / SEEN).exists():
+            before = pl.read_parquet(folder / SEEN).select(IDENTIFIERS).cast(seen.schema)
+            seen = pl.concat([seen, before]).unique(maintain_order=True)
     material = TrainingImages(part.select(~kept), part.select(kept), classes, cohort.classes, seen)
     _check_batch(material, settings.batch_size, where)
     return material
