@@ -75,6 +75,30 @@ def preprocessing(
     typer.echo(f"{out}: {', '.join(one.step for one in chain)}")
 
 
+@command(preview_app, "latent")
+def latent(
+    run: Annotated[Path, typer.Argument(help="A run that 'dermsynth train' finished.")],
+    out: Figure,
+    classes: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Classes to show: mel,nv.", show_default="all")
+    ] = None,
+    seed: Seed = 0,
+    force: Replace = False,
+) -> None:
+    """Draw a path through a generator's latent space.
+
+    A row goes from one noise vector to another; down a column only the class changes.
+    """
+    from dermsynth.core.artefacts import write_atomically
+    from dermsynth.reports.latent import rows
+    from dermsynth.reports.sheets import drawn
+
+    _check_free(out, force=force)
+    shown = rows(run, classes.split(",") if classes else (), seed)
+    write_atomically(out, drawn(shown))
+    typer.echo(f"{out}: {', '.join(row.name for row in shown)}")
+
+
 def _check_free(out: Path, *, force: bool) -> None:
     from dermsynth.core.errors import ArtefactError
 
