@@ -1,4 +1,4 @@
-"""Coverage and the mean distance against loops over all pairs, and their laws."""
+"""Coverage, the mean distance and the Vendi score against loops over all pairs, and their laws."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermsynth.core.errors import InputError
-from dermsynth.metrics import coverage as module
-from dermsynth.metrics.coverage import coverage, mean_distance
+from dermsynth.metrics import features as module
+from dermsynth.metrics.coverage import coverage, mean_distance, vendi_score
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -112,3 +112,17 @@ def test_unusable_sets_are_refused(real: np.ndarray, fake: np.ndarray, message: 
 def test_one_image_has_no_distance_to_another() -> None:
     with pytest.raises(InputError, match="1 images; this distance needs at least 2"):
         mean_distance(normal(1, 0))
+
+
+@given(n=st.integers(2, 8), repeats=st.integers(1, 4))
+def test_the_vendi_score_counts_different_images(n: int, repeats: int) -> None:
+    assert vendi_score(np.eye(n, 9).repeat(repeats, axis=0)) == pytest.approx(n)
+
+
+@pytest.mark.parametrize("shape", [(12, 5), (5, 12)])
+def test_the_vendi_score_is_the_entropy_of_the_similarities(shape: tuple[int, int]) -> None:
+    x = normal(shape[0], 0, shape[1])
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    values = np.linalg.eigvals(unit @ unit.T / len(x)).real
+    values = values[values > 1e-12]
+    assert vendi_score(x) == pytest.approx(np.exp(-np.sum(values * np.log(values))))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 
-from dermsynth.metrics.features import FloatArray, checked_features, checked_pair
+from dermsynth.metrics.features import (
+    checked_features,
+    checked_pair,
+    nearest_rows,
+    neighbour_distances,
+    squared_distances,
+)
 
-_ROWS_AT_ONCE = 1024
-_ROUNDING = 1e-12
-"""Squared distances below this share of the squared lengths are rounding: encoders compute in float32."""
 _TIE = 1 + 1e-9
 
 
@@ -35,12 +36,7 @@ def coverage(real: npt.ArrayLike, fake: npt.ArrayLike, k: int = 5) -> float:
     """
     first, second = checked_pair(real, fake, at_least=1)
     checked_features(f"real set, coverage with k = {k}", first, at_least=k + 1)
-    centre = first.mean(axis=0)  # squared distances lose fewer digits around the origin
-    first, second = first - centre, second - centre
-    # An image is its own nearest one, at distance 0, so its k-th other neighbour comes at place k.
-    radii = np.concatenate([np.partition(block, k, axis=1)[:, k] for block in _squared_distances(first, first)])
-    nearest = np.concatenate([block.min(axis=1) for block in _squared_distances(first, second)])
-    return float(np.mean(nearest <= radii * _TIE))
+    return float(np.mean(nearest_rows(first, second)[0] <= neighbour_distances(first, k) * _TIE))
 
 
 def mean_distance(features: npt.ArrayLike) -> float:
@@ -53,16 +49,27 @@ def mean_distance(features: npt.ArrayLike) -> float:
     """
     found = checked_features("features", features, at_least=2)
     found = found - found.mean(axis=0)
-    total = sum(float(np.sqrt(block).sum()) for block in _squared_distances(found, found))
+    total = sum(float(np.sqrt(block).sum()) for block in squared_distances(found, found))
     return total / (len(found) * (len(found) - 1))
 
 
-def _squared_distances(x: FloatArray, y: FloatArray) -> Iterator[FloatArray]:
-    """Yield the squared distances of the rows of x to those of y, some rows of x at a time; equal rows are 0 apart."""
-    squares = (y**2).sum(axis=1)
-    for start in range(0, len(x), _ROWS_AT_ONCE):
-        block = x[start : start + _ROWS_AT_ONCE]
-        lengths = (block**2).sum(axis=1)[:, None] + squares
-        distances = lengths - 2 * block @ y.T
-        distances[distances < _ROUNDING * lengths] = 0.0
-        yield distances
+def vendi_score(features: npt.ArrayLike) -> float:
+    """Return how many different images a set amounts to, 1 to n: exp of the entropy of the similarities' eigenvalues.
+
+    Friedman and Dieng 2023 (arXiv:2210.02410) with the cosine of the features. It grows with n: compare sets of
+    equal size.
+
+    Args:
+        features: float (n, d).
+
+    Raises:
+        InputError: fewer than 2 rows, or a value that is not finite.
+    """
+    found = checked_features("features", features, at_least=2)
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    unit = found / np.where(lengths > 0, lengths, 1)
+    # The n x n similarities U U' and the d x d matrix U' U share their eigenvalues: take the smaller.
+    product = unit @ unit.T if len(unit) < unit.shape[1] else unit.T @ unit
+    values = np.linalg.eigvalsh(product / len(unit))
+    values = values[values > 0]
+    return float(np.exp(-(values * np.log(values)).sum()))

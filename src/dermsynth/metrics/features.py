@@ -1,6 +1,8 @@
-"""What every distance between two sets of features demands of its input."""
+"""What every distance between two sets of features demands of its input, and the distances of their rows."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +10,10 @@ import numpy.typing as npt
 from dermsynth.core.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
+
+_ROWS_AT_ONCE = 1024
+_ROUNDING = 1e-12
+"""Squared distances below this share of the squared lengths are rounding: encoders compute in float32."""
 
 
 def checked_features(name: str, features: npt.ArrayLike, *, at_least: int) -> FloatArray:
@@ -36,3 +42,33 @@ def checked_pair(a: npt.ArrayLike, b: npt.ArrayLike, *, at_least: int) -> tuple[
     if first.shape[1] != second.shape[1]:
         raise InputError(f"{first.shape[1]} and {second.shape[1]} dimensions; encode both sets with the same encoder")
     return first, second
+
+
+def squared_distances(x: FloatArray, y: FloatArray) -> Iterator[FloatArray]:
+    """Yield the squared distances of the rows of x to those of y, some rows of x at a time; equal rows are 0 apart.
+
+    They lose fewer digits around the origin: subtract a common centre first.
+    """
+    squares = (y**2).sum(axis=1)
+    for start in range(0, len(x), _ROWS_AT_ONCE):
+        block = x[start : start + _ROWS_AT_ONCE]
+        lengths = (block**2).sum(axis=1)[:, None] + squares
+        distances = lengths - 2 * block @ y.T
+        distances[distances < _ROUNDING * lengths] = 0.0
+        yield distances
+
+
+def nearest_rows(x: FloatArray, y: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Return for each row of x its Euclidean distance to the nearest row of y, and the number of that row."""
+    centre = y.mean(axis=0)
+    found = [(block.min(axis=1), block.argmin(axis=1)) for block in squared_distances(x - centre, y - centre)]
+    squared, rows = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return np.sqrt(squared), rows.astype(np.int64)
+
+
+def neighbour_distances(x: FloatArray, k: int) -> FloatArray:
+    """Return the Euclidean distance of each of n > k rows to its k-th nearest other row."""
+    centred = x - x.mean(axis=0)
+    # A row is its own nearest one, at distance 0, so its k-th other neighbour comes at place k.
+    kth = [np.partition(block, k, axis=1)[:, k] for block in squared_distances(centred, centred)]
+    return np.sqrt(np.concatenate(kth))
