@@ -21,7 +21,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     # Paper 003 (Mutepe et al. 2021) names these and states no range.
     "papers": {"flip": True, "rotation_deg": 30.0, "shear_deg": 10.0},
     # The best of the 13 sets that Perez et al. 2018 (arXiv:1809.01442) compared on ISIC 2017, with a whole circle of
-    # rotation and a third of their colours: on held-out images of ISIC 2018 wider ones lost (docs/augmentation.md).
+    # rotation and a third of their colours: wider ones did worse on held-out images (docs/augmentation.md).
     "strong": {
         "flip": True,
         "rotation_deg": 180.0,
