@@ -66,7 +66,7 @@ RUNS = {
     "cgan": Run("cgan", {"width": 32, "batch_size": 16}, minutes=SHORT),
     "acgan": Run("acgan", {"width": 6, "batch_size": 16}),
     "progressive": Run("progressive", {"width": 32, "most_maps": 128, "latent": 128, "batch_size": 16}, minutes=SHORT),
-    "stylegan2": Run("stylegan2", {"width": 16, "most_maps": 64, "latent": 64, "batch_size": 16}, minutes=2 * MINUTES),
+    "stylegan2": Run("stylegan2", {"width": 16, "most_maps": 64, "latent": 64, "batch_size": 16}, minutes=16.0),
     "r3gan": Run("r3gan", {"width": 16, "widest": 128, "penalty_every": 4, "batch_size": 16}),
     "rectified-flow": Run("rectified-flow", {"width": 32, "batch_size": 16}),
     "cyclegan": Run("cyclegan", {"source": ["nv"], "target": ["mel"], "width": 16}, 128),
