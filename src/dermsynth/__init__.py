@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dermsynth.algorithms import algorithm_class
     from dermsynth.audits.cohort import audit_cohort
     from dermsynth.classifiers.fit import FitConfig, fit
+    from dermsynth.cohorts.augment import ClassicalAugmentation
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.cohorts.export import export
     from dermsynth.cohorts.ingest import ingest
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "ARMS": "trials.arms",
+    "ClassicalAugmentation": "cohorts.augment",
     "Cohort": "cohorts.cohort",
     "Endpoint": "trials.verdict",
     "FitConfig": "classifiers.fit",
@@ -62,6 +64,7 @@ _PUBLIC = {
 
 __all__ = [
     "ARMS",
+    "ClassicalAugmentation",
     "Cohort",
     "Endpoint",
     "FitConfig",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 ARMS = {
     "real": "The training images as they are.",
-    "classical": "Real images brought to the same class counts, each time turned, flipped, sheared or cropped at"
-    " random: what one does without a generator.",
+    "classical": "Real images brought to the same class counts, each time altered at random (turned, cropped,"
+    " slightly recoloured): what one does without a generator.",
     "oversampled": "The real images, with images of rare classes repeated until each class has its target count.",
     "hybrid": "The real images, with synthetic images of rare classes added up to the same target counts.",
     "placebo": "The hybrid's images with the labels of the synthetic ones shuffled: as many new pictures, but no"
