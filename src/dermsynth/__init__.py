@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.cohorts.export import export
     from dermsynth.cohorts.ingest import ingest
-    from dermsynth.cohorts.published import fetch
     from dermsynth.cohorts.join import join
+    from dermsynth.cohorts.published import fetch
     from dermsynth.cohorts.sources import source_config
     from dermsynth.cohorts.split import SplitConfig, split
     from dermsynth.pools.sample import sample
