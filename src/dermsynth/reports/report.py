@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from dermsynth.core.artefacts import explained_disk_errors, write_atomically
-from dermsynth.reports import material, numbers, provenance, results, texts
+from dermsynth.reports import audit, material, numbers, provenance, results, texts
 from dermsynth.reports.evidence import Evidence, read_trial
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 REPORT = "report.html"
 
@@ -34,23 +37,28 @@ def write_report(trial: Path) -> Path:
 
 def render(evidence: Evidence) -> str:
     """Return the page as text."""
+    return environment().get_template("report.html.j2").render(_view(evidence))
+
+
+def environment() -> Environment:
+    """Return what fills in the templates of every page."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("dermsynth.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    made.filters.update(
         figure=_inline,
         count=numbers.count,
         percent=numbers.percent,
         share_range=lambda found: numbers.share_range(found["low"], found["high"]),
         several=numbers.several,
     )
-    return environment.get_template("report.html.j2").render(_view(evidence))
+    return made
 
 
 def _inline(svg: str) -> Any:
@@ -81,7 +89,7 @@ def _view(evidence: Evidence) -> dict[str, Any]:
         "generator_looks": material.generator_looks(evidence),
         "fit_curves": material.fit_curves(evidence),
         "fidelity": evidence.fidelity,
-        "audit": evidence.audit,
+        "audit": None if evidence.audit is None else audit.shown(evidence.audit, evidence.cohort),
         "protocol": evidence.protocol,
         "question": str((yaml.safe_load(evidence.protocol) or {}).get("question", "")),
         "jobs": provenance.jobs(evidence),

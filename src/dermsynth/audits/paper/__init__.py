@@ -16,8 +16,20 @@ from dermsynth.audits.paper.model import Paper
 from dermsynth.core.config import load_yaml, nearest, parse, read_yaml
 from dermsynth.core.errors import ConfigError
 
-__all__ = ["SEVERITIES", "Finding", "Paper", "Severity", "audit_paper", "example_names", "example_text", "load_paper"]
+__all__ = [
+    "SEVERITIES",
+    "TEMPLATE",
+    "Finding",
+    "Paper",
+    "Severity",
+    "audit_paper",
+    "example",
+    "example_names",
+    "example_text",
+    "load_paper",
+]
 
+TEMPLATE = "template"
 _EXAMPLES = files("dermsynth.audits.paper") / "examples"
 
 CHECKS: tuple[Callable[[Paper, sets.Sets], Iterator[Finding]], ...] = (
@@ -59,9 +71,9 @@ def example_names() -> tuple[str, ...]:
 
 
 def example_text(name: str) -> str:
-    """Return the YAML of an example, or of `template`; raises ConfigError for an unknown name."""
-    if name not in (*example_names(), "template"):
-        raise ConfigError(f"example '{name}': {nearest(name, example_names())}")
+    """Return the YAML of an example, or of `TEMPLATE`; raises ConfigError for an unknown name."""
+    if name not in (*example_names(), TEMPLATE):
+        raise ConfigError(f"no example '{name}': {nearest(name, example_names())}")
     return (_EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
 
 

@@ -60,7 +60,7 @@ def trends(paper: Paper, sets: Sets) -> Iterator[Finding]:
             if p < 0.01:
                 rising.append(f"{column} {'rises' if r > 0 else 'falls'} with {factor}")
             steps.append(
-                f"{column} with {factor}: r = {decimal(r, 2)} over {len(pairs)} rows, p = {decimal(p)} "
+                f"{column} with {factor}: r = {decimal(r, 2)} over {len(pairs)} rows, p {_told(p)} "
                 f"(times {len(tests)} tests); means {_means(pairs)}"
             )
         if steps:
@@ -126,7 +126,7 @@ def _arms(paper: Paper, claim: Comparison, column: Column, base: list[Row]) -> d
 def _one(column: Column, base: list[Row], arms: dict[str, list[Row]], sets: Sets) -> tuple[list[str], str]:
     """Return the steps for one arm against the baseline, and what is doubtful."""
     ((_, rows),) = arms.items()
-    steps, gains, noise = [], [], False
+    steps, gains, noise = [], [], ""
     for a, b in {(a.cells[column].value, b.cells[column].value): (a, b) for a in rows for b in base}.values():
         gain = _gain(column, a, b)
         gains.append(gain)
@@ -140,7 +140,11 @@ def _one(column: Column, base: list[Row], arms: dict[str, list[Row]], sets: Sets
                 f"; n = {sizes[0]:,} and {sizes[1]:,}, standard error {decimal(spread)}, z = {decimal(z, 2)}, "
                 f"95 % half-width {decimal(100 * CONFIDENT_Z * spread, 1)} points"
             )
-            noise = noise or abs(z) < CONFIDENT_Z
+            if abs(z) < CONFIDENT_Z:
+                noise = "the gain is within the noise of the test set"
+                if a.test == b.test and (won := round(gain * sizes[0])) > 0:
+                    step += f"; a paired test on the same images can give p = {2.0 ** (1 - won):.2g} at best, with "
+                    step += f"{won:,} more right and none more wrong"
         if a.test != b.test:
             step += f"; the two are tested on different images ('{b.test}', '{a.test}')"
         steps.append(step)
@@ -148,7 +152,7 @@ def _one(column: Column, base: list[Row], arms: dict[str, list[Row]], sets: Sets
         return steps, "better or worse depending on which printed number is taken"
     if max(gains) <= 0:
         return steps, "claimed better, printed as no better" if max(gains) == 0 else "claimed better, printed as worse"
-    return steps, "the gain is within the noise of the test set" if noise else ""
+    return steps, noise
 
 
 def _best_of(column: Column, base: list[Row], arms: dict[str, list[Row]], sets: Sets) -> tuple[list[str], str]:
@@ -196,6 +200,10 @@ def _size(column: Column, row: Row, sets: Sets) -> int:
 def _spread(shares: list[float], sizes: list[int]) -> float:
     """Return the standard error of a share, or of the difference of two on independent images."""
     return math.sqrt(sum(share * (1 - share) / n for share, n in zip(shares, sizes, strict=True)))
+
+
+def _told(p: float) -> str:
+    return f"= {decimal(p, 3)}" if p >= 0.001 else "< 0.001"
 
 
 def _means(pairs: list[tuple[float, float]]) -> str:

@@ -18,6 +18,7 @@ from dermsynth.audits.paper.views import ACCURACY, View, views
 SMALLEST_PART = 0.1
 """Where only the whole of a test set is known, its sampling error is taken to be that of a tenth of it."""
 
+_LISTED = 3
 _TRANSPOSED_NAMES = {"recall": "precision", "precision": "recall", "specificity": "npv", "npv": "specificity"}
 _NAMES = {"npv": "negative predictive value", "f1": "F1"}
 
@@ -121,14 +122,17 @@ def prevalences(paper: Paper, sets: Sets) -> Iterator[Finding]:
         else:
             off = implied
             against, said = _against_whole(test, positive, [span for _, span, _ in implied], sets)
-        if not off or not said:
+        if not off:
             continue
         steps = [f"{view}: {how}" for view, _, how in off]
         common = Span(max(span.low for _, span, _ in off), min(span.high for _, span, _ in off))
-        if len(off) > 1:
-            agree = f"all lie in {common}" if common.low <= common.high else "no one prevalence fits them all"
-            steps.append(f"{len(off)} rows of one test set: {agree}")
         disagree = common.low > common.high
+        if len(off) > 1:
+            agree = "no one prevalence fits them all" if disagree else f"all lie in {common}"
+            steps.append(f"{len(off)} rows of one test set: {agree}")
+        if not said and not disagree:
+            continue
+        said = said or f"The rows of one test set imply different shares of {positive}."
         yield Finding(
             "impossible" if known or disagree else "doubtful",
             "implied prevalence",
@@ -214,14 +218,16 @@ class _Reading:
     solutions: Solutions
 
     def told(self, view: View) -> str:
-        found = list(self.solutions) if len(self.solutions) <= 3 else []
+        found = list(self.solutions) if len(self.solutions) <= _LISTED else []
         which = f"positive = {self.positive}" if len(view.positives) > 1 or not self.as_labelled else ""
         if self.transposed:
             which += ", actual and predicted exchanged"
-        many = "exactly one: " if len(found) == 1 else f"{len(self.solutions):,} fit"
-        if len(found) > 1:
-            many += ": "
-        return f"{which}{': ' if which else ''}{many}{'; '.join(map(str, found))}"
+        fits = self.solutions
+        many = "exactly one" if len(fits) == 1 else f"{len(fits):,} fit"
+        listed = "; ".join(map(str, found)) or (
+            f"TP {fits.tp.min():,} to {fits.tp.max():,}, TN {fits.tn_low.min():,} to {fits.tn_high.max():,}"
+        )
+        return f"{which}{': ' if which else ''}{many}: {listed}"
 
 
 def _readings(view: View) -> list[_Reading]:

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Self
 
 _MINUS = str.maketrans({"\N{MINUS SIGN}": "-", "–": "-", "—": "-", "·": "."})
-_NUMBER = re.compile(r"(-?)(\d*)(?:\.(\d*))?(%?)")
+_NUMBER = re.compile(r"(-?)(\d*)(?:\.(\d*))? ?(%?)")
 _MISSING = {"-", "n/a", "na"}
 
 
@@ -23,8 +23,8 @@ class Span:
     low: Fraction
     high: Fraction
 
-    def __contains__(self, value: Fraction | int) -> bool:
-        return self.low <= value <= self.high
+    def __contains__(self, value: Fraction | int | None) -> bool:
+        return value is not None and self.low <= value <= self.high
 
     def meets(self, other: Span) -> bool:
         """Return whether a value lies in both."""
@@ -110,8 +110,5 @@ def hull(values: Iterable[Fraction]) -> Span:
 
 
 def decimal(value: Fraction | float, digits: int = 4) -> str:
-    """Return a value with `digits` decimals, without final zeros beyond the second."""
-    text = f"{float(value):.{digits}f}"
-    while len(text.partition(".")[2]) > 2 and text.endswith("0"):
-        text = text[:-1]
-    return text
+    """Return a value with `digits` decimals."""
+    return f"{float(value):.{digits}f}"

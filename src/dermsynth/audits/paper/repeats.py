@@ -95,7 +95,7 @@ def printed_matrices(paper: Paper, sets: Sets) -> Iterator[Finding]:
 
 
 def relabelled_cells(paper: Paper, sets: Sets) -> Iterator[Finding]:
-    """Cells that print one metric of a confusion matrix, to three digits or more, under the name of another.
+    """Cells that hold, to three digits or more, a metric that the matrix's arm also prints under its right name.
 
     One such cell may be chance; two or more cells with the same digits are reported.
     """
@@ -105,16 +105,21 @@ def relabelled_cells(paper: Paper, sets: Sets) -> Iterator[Finding]:
         if len(confusion.classes) != 2 or positive not in confusion.classes:
             continue
         matrix = _binary(confusion, actual, positive)
+        printed = {
+            column.metric
+            for row in paper.called(confusion.arm)
+            for column, cell in row.cells.items()
+            if column.metric in RATIOS and not column.group and matrix.metric(column.metric) in cell.span
+        }
         found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         for row in (row for row in paper.rows if row.test == confusion.test and row.positive == positive):
             for column, cell in row.cells.items():
-                own = matrix.metric(column.metric) if column.metric in RATIOS else None
-                if column.group or column.metric not in SHARES or cell.unit * 1000 > 1 or (own and own in cell.span):
+                sharp = column.metric in SHARES and not column.group and cell.unit * 1000 <= 1
+                if not sharp or (column.metric in RATIOS and matrix.metric(column.metric) in cell.span):
                     continue
-                for name in RATIOS:
-                    value = matrix.metric(name)
-                    if name != column.metric and value is not None and value in cell.span:
-                        found[column.metric, cell.text, name].append(f"{row.where}, {row.arm}")
+                for name in sorted(printed - {column.metric}):
+                    if matrix.metric(name) in cell.span:
+                        found[column.metric, cell.text, name].append(str(row))
         for (metric, text, name), places in found.items():
             if len(places) > 1:
                 value = matrix.metric(name)
