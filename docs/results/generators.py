@@ -65,7 +65,7 @@ RUNS = {
     "wgan-gp": Run("wgan-gp", {"width": 32, "critic_width": 32, "n_critic": 3, "batch_size": 16}, minutes=SHORT),
     "cgan": Run("cgan", {"width": 32, "batch_size": 16}, minutes=SHORT),
     "acgan": Run("acgan", {"width": 6, "batch_size": 16}),
-    "progressive": Run("progressive", {"width": 32, "most_maps": 128, "latent": 128, "batch_size": 16}, minutes=SHORT),
+    "progressive": Run("progressive", {"width": 16, "most_maps": 64, "latent": 64, "batch_size": 16}),
     "stylegan2": Run("stylegan2", {"width": 16, "most_maps": 64, "latent": 64, "batch_size": 16}, minutes=16.0),
     "r3gan": Run("r3gan", {"width": 16, "widest": 128, "penalty_every": 4, "batch_size": 16}),
     "rectified-flow": Run("rectified-flow", {"width": 32, "batch_size": 16}),
