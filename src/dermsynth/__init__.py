@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from dermsynth.algorithms import algorithm_class
     from dermsynth.audits.cohort import audit_cohort
+    from dermsynth.audits.paper import audit_paper, load_paper
     from dermsynth.classifiers.fit import FitConfig, fit
     from dermsynth.cohorts.augment import ClassicalAugmentation
     from dermsynth.cohorts.cohort import Cohort
@@ -45,6 +46,7 @@ _PUBLIC = {
     "TrainConfig": "training.config",
     "algorithm_class": "algorithms",
     "audit_cohort": "audits.cohort",
+    "audit_paper": "audits.paper",
     "export": "cohorts.export",
     "fetch": "cohorts.published",
     "fit": "classifiers.fit",
@@ -52,6 +54,7 @@ _PUBLIC = {
     "join": "cohorts.join",
     "judge": "trials.verdict",
     "judge_trial": "trials.run",
+    "load_paper": "audits.paper",
     "load_protocol": "trials.protocol",
     "run_trial": "trials.run",
     "sample": "pools.sample",
@@ -75,6 +78,7 @@ __all__ = [
     "__version__",
     "algorithm_class",
     "audit_cohort",
+    "audit_paper",
     "export",
     "fetch",
     "fit",
@@ -82,6 +86,7 @@ __all__ = [
     "join",
     "judge",
     "judge_trial",
+    "load_paper",
     "load_protocol",
     "run_trial",
     "sample",

@@ -14,8 +14,7 @@ from dermsynth.cohorts.cohort import Cohort
 
 
 def audit(path: Path) -> tuple[int, str]:
-    # A sub-application of one command drops the command's name, unlike the whole `dermsynth audit cohort`.
-    result = CliRunner().invoke(audit_app, [str(path)], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(audit_app, ["cohort", str(path)], env={"COLUMNS": "200"})
     return result.exit_code, result.output
 
 
