@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from dermsynth.core.config import Config, load_yaml, parse, read_yaml
+from dermsynth.core.config import Config, load_yaml, parse, parse_named, read_yaml
 from dermsynth.core.errors import ConfigError
 
 
@@ -121,3 +121,29 @@ def test_a_file_that_is_no_yaml_mapping_is_refused(tmp_path: Path, content: byte
 def test_a_missing_yaml_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent.yaml: no such file"):
         load_yaml(Trial, tmp_path / "absent.yaml")
+
+
+KINDS = {"zip": Zip, "drawn": Drawn}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("drawn", Drawn()), ("drawn:width=5", Drawn(width=5)), ("zip:path=a:b", Zip(path="a:b"))]
+)
+def test_a_name_with_settings_is_one_of_several_models(text: str, found: Config) -> None:
+    assert parse_named(text, KINDS, "kind") == found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("darwn", "--kind darwn: unknown kind 'darwn'; did you mean 'drawn'?"),
+        ("drawn:5", "--kind drawn:5: '5' should be KEY=VALUE; keys of drawn: width"),
+        ("drawn:widht=5", "unknown key 'widht'; did you mean 'width'?"),
+        ("drawn:width=0", "--kind drawn:width=0: 'width' is 0: "),
+        ("zip", "--kind zip: 'path' is missing"),
+    ],
+)
+def test_a_mistake_in_one_of_several_models_names_the_option(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_named(text, KINDS, "kind")
+    assert message in str(caught.value)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from dermsynth.core.config import Config
+from dermsynth.core.config import Config, parse_named
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -209,22 +209,11 @@ def chain_of(texts: Sequence[str]) -> tuple[Step, ...]:
     Raises:
         ConfigError: an unknown step or setting, with the nearest known one.
     """
-    from dermsynth.core.config import nearest, parse, read_yaml
     from dermsynth.core.errors import ConfigError
 
-    steps: list[Any] = []
-    for text in texts:
-        name, _, rest = text.partition(":")
-        where = f"--step {text}"
-        if name not in STEPS:
-            raise ConfigError(f"{where}: unknown step '{name}'; {nearest(name, STEPS)}")
-        pairs = [pair.partition("=") for pair in rest.split(",") if pair]
-        for key, equals, _ in pairs:
-            if not equals:
-                raise ConfigError(f"{where}: '{key}' should be KEY=VALUE, for example gamma:gamma=1.5")
-        steps.append(parse(STEPS[name], {key: read_yaml(value, where) for key, _, value in pairs}, where))
+    steps: Any = tuple(parse_named(text, STEPS, "step") for text in texts)
     try:
-        return _with_resize(tuple(steps))
+        return _with_resize(steps)
     except ValueError as error:
         raise ConfigError(f"--step: {error}") from None
 

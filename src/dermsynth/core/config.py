@@ -54,6 +54,29 @@ def parse(model: type[ConfigT], values: Mapping[str, Any], where: str) -> Config
         raise ConfigError(f"{where}: {_first_problem(model, error)}") from None
 
 
+def parse_named(text: str, kinds: Mapping[str, type[ConfigT]], option: str) -> ConfigT:
+    """Return the settings that `NAME` or `NAME:KEY=VALUE,…` stands for, the command line's way of writing one of many.
+
+    Args:
+        text: What was written; values are read as YAML.
+        kinds: The models by name.
+        option: The option's name without dashes, which is also what each of its values is called.
+
+    Raises:
+        ConfigError: an unknown name or setting, with the nearest known one, or a setting without a value.
+    """
+    where = f"--{option} {text}"
+    name, _, rest = text.partition(":")
+    if name not in kinds:
+        raise ConfigError(f"{where}: unknown {option} '{name}'; {nearest(name, kinds)}")
+    pairs = [pair.partition("=") for pair in rest.split(",") if pair]
+    for key, equals, _ in pairs:
+        if not equals:
+            keys = [field for field in kinds[name].model_fields if field != option]
+            raise ConfigError(f"{where}: '{key}' should be KEY=VALUE; keys of {name}: {', '.join(keys)}")
+    return parse(kinds[name], {key: read_yaml(value, where) for key, _, value in pairs}, where)
+
+
 def load_yaml(model: type[ConfigT], path: Path) -> ConfigT:
     """Read a YAML file as `model`; raises ConfigError as `parse` does, also for a file that is no YAML mapping."""
     try:

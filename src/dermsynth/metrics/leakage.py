@@ -75,20 +75,31 @@ def augmentation_traces(synthetic: Images, reference: Images, control: Images) -
     """
     for name, images in (("synthetic", synthetic), ("reference", reference), ("control", control)):
         _check(name, images, reference)
-    scores: dict[str, Callable[[Images], Floats]] = {
+    found = {}
+    for name, score in trace_scores(reference).items():
+        usual = np.quantile(score(reference), _USUAL)
+        shares = [float((score(images) > usual).mean()) for images in (synthetic, control)]
+        low, high = _difference(shares[0], len(synthetic), shares[1], len(control))
+        found[name] = Trace(shares[0], shares[1], low, high)
+    return found
+
+
+def trace_scores(reference: Images) -> dict[str, Callable[[Images], Floats]]:
+    """Return for every kind of trace the function from images of one size to scores (n,): larger shows it more.
+
+    Units: `grey_fill` 0 for mid-grey, less for what differs; `mirrored_border` a correlation, `unusual_colour` a share
+    of the pixels, `inverted` and `exposure` grey levels.
+
+    Args:
+        reference: Real images, which say what is usual.
+    """
+    return {
         "grey_fill": _grey_fill,
         "mirrored_border": _mirrored_border,
         "unusual_colour": _unusual_colour(reference),
         "inverted": _inverted,
         "exposure": _exposure(reference),
     }
-    found = {}
-    for name, score in scores.items():
-        usual = np.quantile(score(reference), _USUAL)
-        shares = [float((score(images) > usual).mean()) for images in (synthetic, control)]
-        low, high = _difference(shares[0], len(synthetic), shares[1], len(control))
-        found[name] = Trace(shares[0], shares[1], low, high)
-    return found
 
 
 def _check(name: str, images: Images, reference: Images) -> None:
