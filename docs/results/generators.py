@@ -59,7 +59,7 @@ class Run:
 SHORT = 6.0
 RUNS = {
     "gan": Run("gan", {"batch_size": 32}, minutes=SHORT),
-    "lapgan": Run("lapgan", {"width": 48, "coarse_width": 600, "batch_size": 16}, minutes=SHORT),
+    "lapgan": Run("lapgan", {"width": 12, "coarse_width": 300, "batch_size": 16}),
     "dcgan": Run("dcgan", {"width": 32, "batch_size": 16}),
     "dcgan-diffaugment": Run("dcgan", {"width": 32, "batch_size": 16, "augment": "diffaugment"}),
     "wgan-gp": Run("wgan-gp", {"width": 32, "critic_width": 32, "n_critic": 3, "batch_size": 16}, minutes=SHORT),
@@ -69,7 +69,7 @@ RUNS = {
     "stylegan2": Run("stylegan2", {"width": 16, "most_maps": 64, "latent": 64, "batch_size": 16}, minutes=16.0),
     "r3gan": Run("r3gan", {"width": 16, "widest": 128, "penalty_every": 4, "batch_size": 16}),
     "rectified-flow": Run("rectified-flow", {"width": 32, "batch_size": 16}),
-    "cyclegan": Run("cyclegan", {"source": ["nv"], "target": ["mel"], "width": 16}, 128),
+    "cyclegan": Run("cyclegan", {"source": ["nv"], "target": ["mel"], "width": 16}, 128, minutes=16.0),
 }
 
 
