@@ -69,7 +69,7 @@ RUNS = {
     "stylegan2": Run("stylegan2", {"width": 16, "most_maps": 64, "latent": 64, "batch_size": 16}, minutes=16.0),
     "r3gan": Run("r3gan", {"width": 16, "widest": 128, "penalty_every": 4, "batch_size": 16}),
     "rectified-flow": Run("rectified-flow", {"width": 32, "batch_size": 16}),
-    "cyclegan": Run("cyclegan", {"source": ["nv"], "target": ["mel"], "width": 16}, 128, minutes=16.0),
+    "cyclegan": Run("cyclegan", {"source": ["nv"], "target": ["mel"], "width": 8}, 128, minutes=20.0),
 }
 
 
