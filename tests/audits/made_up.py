@@ -28,6 +28,10 @@ def made_up_paper(seed: int) -> dict[str, Any]:
     for name, matrix in arms.items():
         values = [value for at in range(len(classes)) for value in _of_class(matrix, at, 0)[:2]]
         every[name] = said.cells([*values, Fraction(int(matrix.trace()), int(matrix.sum()))])
+    runs = int(random.integers(1, 6))
+    means = {
+        name: said.cells(_means([_confusion(random, list(test.values())) for _ in range(runs)])) for name in ("x", "y")
+    }
     added = [int(count) for count in random.integers(10, 5000, 3)]
     return {
         "paper": f"made up from seed {seed}",
@@ -53,6 +57,20 @@ def made_up_paper(seed: int) -> dict[str, Any]:
                 "columns": [f"{name} {metric}" for name in classes for metric in ("precision", "recall")]
                 + ["accuracy"],
                 "rows": every,
+            },
+            {
+                "where": "Table 5",
+                "test": "test",
+                "runs": runs,
+                "columns": [
+                    "macro precision",
+                    "macro recall",
+                    "macro f1",
+                    "balanced accuracy",
+                    "accuracy",
+                    "c0 recall",
+                ],
+                "rows": means,
             },
         ],
         "matrices": [_printed_matrix(random, name, classes, matrix) for name, matrix in arms.items()],
@@ -123,6 +141,17 @@ def _of_class(matrix: np.ndarray, at: int, classes: int) -> list[Fraction | None
     if classes == 2:
         ratios.append((tp + tn, total))
     return [Fraction(above, below) if below else None for above, below in ratios]
+
+
+def _means(runs: list[np.ndarray]) -> list[Fraction]:
+    """Return macro precision, recall and F1, balanced accuracy, accuracy and the first recall, averaged over runs."""
+    found = []
+    for matrix in runs:
+        classes = [_of_class(matrix, at, 0) for at in range(len(matrix))]
+        macro = [sum((one[at] or Fraction(0) for one in classes), Fraction(0)) / len(classes) for at in (0, 1, 3)]
+        accuracy = Fraction(int(matrix.trace()), int(matrix.sum()))
+        found.append([*macro, macro[1], accuracy, classes[0][1] or Fraction(0)])
+    return [sum(values, Fraction(0)) / len(runs) for values in zip(*found, strict=True)]
 
 
 def _printed_matrix(random: np.random.Generator, arm: str, classes: list[str], matrix: np.ndarray) -> dict[str, Any]:

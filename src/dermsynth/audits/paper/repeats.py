@@ -21,13 +21,13 @@ COINCIDENCE = 0.05
 
 
 def repeated_cells(paper: Paper, _: Sets) -> Iterator[Finding]:
-    """One arm on one test set has one value of a metric, and a quantity that is stated twice is the same."""
-    found: dict[tuple[str, str | None, Column], list[tuple[str, Printed]]] = defaultdict(list)
+    """One arm on one test set, over so many runs, has one value of a metric; a quantity stated twice is the same."""
+    found: dict[tuple[str, str | None, int, Column], list[tuple[str, Printed]]] = defaultdict(list)
     for row in paper.rows:
         for column, cell in row.cells.items():
-            found[row.arm, row.test, column].append((row.where, cell))
+            found[row.arm, row.test, row.runs, column].append((row.where, cell))
     by_arm: dict[str, list[str]] = defaultdict(list)
-    for (arm, _test, column), cells in found.items():
+    for (arm, _test, _runs, column), cells in found.items():
         if _differ([cell for _, cell in cells]):
             by_arm[arm].append(f"{column}: " + ", ".join(f"{cell} ({where})" for where, cell in cells))
     for arm, differing in by_arm.items():
@@ -82,7 +82,7 @@ def printed_matrices(paper: Paper, sets: Sets) -> Iterator[Finding]:
         yield from _against_counts(confusion, actual, sets)
         steps = []
         for row in paper.rows:
-            if row.arm != confusion.arm:
+            if row.arm != confusion.arm or row.runs > 1:
                 continue
             for column, cell in row.cells.items():
                 value = _metric_of(column, row, confusion, actual, classes_of(paper, sets, row))
