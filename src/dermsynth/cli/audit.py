@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermsynth.cli.app import app, command
+from dermsynth.cli.app import CORES, Threads, app, command
 
 if TYPE_CHECKING:
     from dermsynth.audits.paper import Finding
@@ -20,21 +20,34 @@ ERRORS_FOUND = 1
 
 
 @command(audit_app, "cohort")
-def audit_cohort(path: Annotated[Path, typer.Argument(help="A cohort or a pool.")]) -> None:
+def audit_cohort(
+    path: Annotated[Path, typer.Argument(help="A cohort or a pool.")],
+    against: Annotated[
+        Path | None, typer.Option(help="Another cohort that should share nothing with it, such as an external test.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Also write the findings as one HTML page.")] = None,
+    threads: Threads = CORES,
+) -> None:
     """List what is wrong with a cohort or a pool.
 
-    Leakage, duplicates, contradicting labels and rare classes; the exit code is 1 if there are errors.
+    Leakage, duplicates and near-duplicates, contradicting labels, rare classes, odd images, and what else goes with the
+    class; the exit code is 1 if there are errors.
     """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from dermsynth.audits.cohort import audit_cohort as run
+    from dermsynth.audits.cohort import examine
+    from dermsynth.cli.progress import bar
     from dermsynth.cohorts.cohort import Cohort
+    from dermsynth.core.artefacts import explained_disk_errors, write_atomically
+    from dermsynth.reports.audit import render_audit
 
-    cohort = Cohort.open(path)
-    findings = run(cohort)
+    cohort, other = Cohort.open(path), Cohort.open(against) if against else None
+    with bar("looking for near-duplicates") as progress:
+        audit = examine(cohort, other, threads=threads, progress=progress)
+    findings = audit.findings
     if findings:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("severity", "finding", "count", "detail"):
@@ -44,6 +57,10 @@ def audit_cohort(path: Annotated[Path, typer.Argument(help="A cohort or a pool."
         Console().print(table)
     counts = {kind: sum(found.severity == kind for found in findings) for kind in ("error", "warning", "note")}
     told = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
+    if html:
+        with explained_disk_errors(html):
+            write_atomically(html, render_audit(audit, cohort, other).encode())
+        typer.echo(f"wrote {html}", err=True)
     typer.echo(f"{path}: {len(cohort):,} images, {told}")
     if counts["error"]:
         raise typer.Exit(ERRORS_FOUND)
