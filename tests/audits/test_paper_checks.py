@@ -62,6 +62,14 @@ def test_a_part_that_is_larger_than_its_whole_is_impossible() -> None:
     assert of(values, "sums") == [("impossible", "all = a + b")]
 
 
+def test_an_empty_set_is_no_trouble() -> None:
+    sets = {"all": {"counts": {"a": 1, "b": 1}}, "train": {"counts": {"a": 1, "b": 1}}, "test": {}}
+    values = table(
+        {"paper": "x", "sets": sets, "sums": ["all = train + test"]}, columns=["accuracy"], rows={"A": "0.5"}
+    )
+    assert audit(values) == []
+
+
 def test_what_is_not_printed_follows_from_the_sums() -> None:
     sets = {"all": {}, "a": {"counts": {"mel": 1, "nv": 2}}, "b": {"counts": {"mel": 3, "nv": 4}}, "c": {"total": 5}}
     sets |= {"more": {"total": 16}}
@@ -207,6 +215,12 @@ def test_a_printed_matrix_agrees_with_its_metrics_and_class_counts() -> None:
     values["matrices"][0]["counts"] = [[75, 25], [27, 373]]
     (found,) = [finding for finding in audit(values) if finding.check == "printed matrix"]
     assert "Table 2, hybrid: accuracy 0.894; from the matrix 448/500 = 0.8960" in found.steps
+
+
+def test_a_printed_matrix_is_only_held_against_its_own_test_set() -> None:
+    values = template()
+    values["tables"][1] |= {"test": "train", "rows": {"hybrid": "1200 0.9850 0.990 0.989"}}
+    assert of(values, "printed matrix") == []
 
 
 def test_a_matrix_with_its_axes_exchanged_is_recognised() -> None:

@@ -43,6 +43,7 @@ def test_the_good_file_is_good(tmp_path: Path) -> None:
         ("positive: mel", "positive: mal", "positive of 'Table 1' is 'mal': did you mean 'mel'?"),
         ("[accuracy, mel", "[acuracy, mel", "column 'acuracy' of 'Table 1' is no metric: did you mean 'accuracy'?"),
         ("mel recall]", "mal recall]", "class of column 'mal recall' of 'Table 1' is 'mal': did you mean 'mel'?"),
+        ("mel recall]", "mel accuracy]", "'mel accuracy' of 'Table 1' can mean two things: write 'mel recall' if"),
         ("mel recall]", "accuracy]", "column 'accuracy' of 'Table 1' stands twice; keep one"),
         ("0.80 0.70", "0.80", "'tables.0.rows.real' is 0.8: put it in quotes, as it is printed"),
         ("0.80 0.70", '"0.80"', "row 'real' of 'Table 1' has 1 numbers for 2 columns; use '-' for an empty cell"),

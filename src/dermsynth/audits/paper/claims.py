@@ -44,7 +44,7 @@ def comparisons(paper: Paper, sets: Sets) -> Iterator[Finding]:
 def trends(paper: Paper, sets: Sets) -> Iterator[Finding]:
     """Correlation of every metric with every factor that the rows of a table vary."""
     for table in paper.tables:
-        rows = [row for row in paper.rows if row.where == table.where]
+        rows = paper.rows_in(table.where)
         tests: list[tuple[str, Column, list[tuple[float, float]]]] = []
         for factor in dict.fromkeys(name for row in rows for name in row.factors):
             for column in dict.fromkeys(column for row in rows for column in row.cells):

@@ -28,7 +28,7 @@ def fractions_of_n(paper: Paper, sets: Sets) -> Iterator[Finding]:
     told = set()
     for table in paper.tables:
         steps = []
-        for row in (row for row in paper.rows if row.where == table.where):
+        for row in paper.rows_in(table.where):
             for column, cell in row.cells.items():
                 n = _denominator(row, column, sets)
                 again = (row.arm, row.test, column, cell.value)

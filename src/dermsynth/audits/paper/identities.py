@@ -21,7 +21,7 @@ def f1_from_precision_and_recall(paper: Paper, _: Sets) -> Iterator[Finding]:
     """
     for table in paper.tables:
         steps, certain = [], False
-        for row in (row for row in paper.rows if row.where == table.where):
+        for row in paper.rows_in(table.where):
             for group in dict.fromkeys(column.group for column in row.cells):
                 found = [row.cells.get(Column(name, group)) for name in ("precision", "recall", "f1")]
                 precision, recall, f1 = found
@@ -55,7 +55,7 @@ def accuracy_from_recalls(paper: Paper, sets: Sets) -> Iterator[Finding]:
         if not counts:
             continue
         steps = []
-        for row in (row for row in paper.rows if row.where == table.where):
+        for row in paper.rows_in(table.where):
             recalls = per_class(row, "recall", tuple(counts))
             if not recalls:
                 continue
@@ -89,7 +89,7 @@ def averages_over_classes(paper: Paper, sets: Sets) -> Iterator[Finding]:
     for table in paper.tables:
         classes = tuple(sets.counts(table.test) or ())
         wrong, derived = [], []
-        for row in (row for row in paper.rows if row.where == table.where):
+        for row in paper.rows_in(table.where):
             recalls = per_class(row, "recall", classes)
             if not recalls:
                 continue

@@ -94,6 +94,11 @@ class Confusion(Config):
     classes: list[str] = Field(min_length=2)
     counts: list[list[NonNegativeInt]]
 
+    @property
+    def actual(self) -> list[list[int]]:
+        """The counts with a row for each actual class."""
+        return self.counts if self.orientation == "rows are actual" else turned(self.counts)
+
     @model_validator(mode="after")
     def _square(self) -> Self:
         if [len(row) for row in self.counts] != [len(self.classes)] * len(self.classes):
@@ -222,6 +227,10 @@ class Paper(Config):
         """Every row of every table."""
         return tuple(row for table in self.tables for row in self._rows_of(table))
 
+    def rows_in(self, where: str) -> list[Row]:
+        """Return the rows of one table."""
+        return [row for row in self.rows if row.where == where]
+
     def called(self, name: str) -> list[Row]:
         """Return the rows of an arm, or the one row called 'WHERE, ARM'."""
         return [row for row in self.rows if name in (row.arm, str(row))]
@@ -235,6 +244,9 @@ class Paper(Config):
             if metric in METRICS:
                 groups = {known.lower(): known for known in (*AVERAGES, *self.classes)}
                 _known(group.lower() or None, groups, f"class of column '{text}' of '{where}'")
+                if metric == "accuracy" and group:
+                    told = f"'{group} recall' if it is the share of this class that was right, '-' otherwise"
+                    raise ValueError(f"column '{text}' of '{where}' can mean two things: write {told}")
                 return Column(metric, groups.get(group.lower()))
         raise ValueError(f"column '{text}' of '{where}' is no metric: {nearest(words[-1].lower(), METRICS)}")
 
@@ -266,6 +278,11 @@ class Paper(Config):
             told = f"{len(cells)} numbers for {len(table.columns)} columns"
             raise ValueError(f"row '{arm}' of '{table.where}' has {told}; use '-' for an empty cell")
         return cells
+
+
+def turned(counts: list[list[int]]) -> list[list[int]]:
+    """Return the transposed matrix."""
+    return [list(column) for column in zip(*counts, strict=True)]
 
 
 def _in_one_unit(column: Column, cells: list[Printed | None]) -> list[Printed | None]:

@@ -11,10 +11,10 @@ from itertools import combinations
 from dermsynth.audits.paper.finding import Finding
 from dermsynth.audits.paper.identities import harmonic
 from dermsynth.audits.paper.matrix import RATIOS, Matrix
-from dermsynth.audits.paper.model import SHARES, Column, Confusion, Paper, Row
+from dermsynth.audits.paper.model import SHARES, Column, Confusion, Paper, Row, turned
 from dermsynth.audits.paper.printed import Printed, Span, decimal, hull, image, read_number
 from dermsynth.audits.paper.sets import Sets
-from dermsynth.audits.paper.views import classes_of
+from dermsynth.audits.paper.views import ACCURACY
 
 COINCIDENCE = 0.05
 """Cells of two arms that are equal with a smaller chance than this, over all pairs of arms, are called copied."""
@@ -78,14 +78,13 @@ def copied_cells(paper: Paper, sets: Sets) -> Iterator[Finding]:
 def printed_matrices(paper: Paper, sets: Sets) -> Iterator[Finding]:
     """A printed confusion matrix against the class counts, and against every metric of its arm."""
     for confusion in paper.matrices:
-        actual = confusion.counts if confusion.orientation == "rows are actual" else _turned(confusion.counts)
-        yield from _against_counts(confusion, actual, sets)
+        yield from _against_counts(confusion, sets)
         steps = []
         for row in paper.rows:
-            if row.arm != confusion.arm or row.runs > 1:
+            if (row.arm, row.test, row.runs) != (confusion.arm, confusion.test, 1):
                 continue
             for column, cell in row.cells.items():
-                value = _metric_of(column, row, confusion, actual, classes_of(paper, sets, row))
+                value = _metric_of(column, row, confusion)
                 if value is not None and value[0] not in _allowed(column, row):
                     steps.append(f"{row}: {column} {cell}; from the matrix {value[1]} = {decimal(value[0])}")
         if steps:
@@ -100,11 +99,10 @@ def relabelled_cells(paper: Paper, sets: Sets) -> Iterator[Finding]:
     One such cell may be chance; two or more cells with the same digits are reported.
     """
     for confusion in paper.matrices:
-        actual = confusion.counts if confusion.orientation == "rows are actual" else _turned(confusion.counts)
         positive = next((row.positive for row in paper.rows if row.arm == confusion.arm and row.positive), None)
         if len(confusion.classes) != 2 or positive not in confusion.classes:
             continue
-        matrix = _binary(confusion, actual, positive)
+        matrix = _binary(confusion, positive)
         printed = {
             column.metric
             for row in paper.called(confusion.arm)
@@ -173,22 +171,18 @@ def _allowed(column: Column, row: Row) -> Span:
     return Span(span.low - (through.high - through.low), span.high + (through.high - through.low))
 
 
-def _turned(counts: list[list[int]]) -> list[list[int]]:
-    return [list(column) for column in zip(*counts, strict=True)]
-
-
-def _against_counts(confusion: Confusion, actual: list[list[int]], sets: Sets) -> Iterator[Finding]:
+def _against_counts(confusion: Confusion, sets: Sets) -> Iterator[Finding]:
     known = sets.counts(confusion.test)
     if not known:
         return
-    rows = {name: sum(row) for name, row in zip(confusion.classes, actual, strict=True)}
-    columns = {name: sum(row) for name, row in zip(confusion.classes, _turned(actual), strict=True)}
+    rows = {name: sum(row) for name, row in zip(confusion.classes, confusion.actual, strict=True)}
+    columns = {name: sum(row) for name, row in zip(confusion.classes, turned(confusion.actual), strict=True)}
     if rows == {name: known.get(name, 0) for name in rows} and sum(known.values()) == sum(rows.values()):
         return
     steps = [
         f"{name}: {' + '.join(f'{count:,}' for count in row)} = {sum(row):,} actual; "
         f"the test set has {known.get(name, 0):,}"
-        for name, row in zip(confusion.classes, actual, strict=True)
+        for name, row in zip(confusion.classes, confusion.actual, strict=True)
     ]
     if columns == {name: known.get(name, 0) for name in columns}:
         steps.append("the other sums fit: actual and predicted are exchanged")
@@ -197,23 +191,21 @@ def _against_counts(confusion: Confusion, actual: list[list[int]], sets: Sets) -
     yield Finding("impossible", "printed matrix", confusion.where, told, tuple(steps), resolve)
 
 
-def _binary(confusion: Confusion, actual: list[list[int]], positive: str) -> Matrix:
+def _binary(confusion: Confusion, positive: str) -> Matrix:
     """Return a class against all others."""
-    at = confusion.classes.index(positive)
+    at, actual = confusion.classes.index(positive), confusion.actual
     tp, row, column = actual[at][at], sum(actual[at]), sum(line[at] for line in actual)
     return Matrix(tp, row - tp, column - tp, sum(map(sum, actual)) - row - column + tp)
 
 
-def _metric_of(
-    column: Column, row: Row, confusion: Confusion, actual: list[list[int]], classes: tuple[str, ...]
-) -> tuple[Fraction, str] | None:
+def _metric_of(column: Column, row: Row, confusion: Confusion) -> tuple[Fraction, str] | None:
     """Return a metric of a matrix and how it follows, None where it does not or is not of one class."""
-    if column.metric == "accuracy" and not column.group:
-        right, total = sum(actual[i][i] for i in range(len(actual))), sum(map(sum, actual))
-        return Fraction(right, total), f"{right:,}/{total:,}"
+    if column == ACCURACY:
+        right, total = sum(line[at] for at, line in enumerate(confusion.actual)), sum(map(sum, confusion.counts))
+        return (Fraction(right, total), f"{right:,}/{total:,}") if total else None
     positive = column.group or row.positive
-    if column.metric not in RATIOS or positive not in confusion.classes or positive not in classes:
+    if column.metric not in RATIOS or positive not in confusion.classes:
         return None
-    matrix = _binary(confusion, actual, positive)
+    matrix = _binary(confusion, positive)
     above, below = (sum(w * c for w, c in zip(weights, matrix.cells, strict=True)) for weights in RATIOS[column.metric])
     return (Fraction(above, below), f"{above:,}/{below:,}") if below else None

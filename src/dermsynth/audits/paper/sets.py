@@ -37,8 +37,8 @@ class Sets:
         self._check_mixes()
 
     def counts(self, name: str | None) -> dict[str, int] | None:
-        """Return the images per class of a set, None if they are unknown."""
-        return self.known[name].counts if name else None
+        """Return the images per class of a set, None if they are unknown or there are none."""
+        return self.known[name].counts if name and self.known[name].total else None
 
     def total(self, name: str | None) -> int | None:
         """Return the images of a set, None if unknown."""

@@ -40,15 +40,10 @@ class View:
         return counts.get(positive, 0), sum(counts.values()) - counts.get(positive, 0)
 
 
-def classes_of(paper: Paper, sets: Sets, row: Row) -> tuple[str, ...]:
-    """Return the classes of a row's test set, or of the paper where these are unknown."""
-    return tuple(sets.counts(row.test) or paper.classes)
-
-
 def views(paper: Paper, sets: Sets) -> Iterator[View]:
     """Yield every row once for each class that it has metrics of."""
     for row in paper.rows:
-        classes = classes_of(paper, sets, row)
+        classes = tuple(sets.counts(row.test) or paper.classes)
         binary = len(classes) <= 2
         found: dict[str, dict[str, Printed]] = {}
         for column, cell in row.cells.items():
