@@ -57,6 +57,11 @@ def test_a_lesion_in_two_parts_is_an_error() -> None:
     assert found.detail.endswith(": il0")
 
 
+def test_an_unused_image_is_in_no_part() -> None:
+    cohort = changed(changed(sound(), "lesion_id", 3, sound().table["lesion_id"][0]), "split", 3, "unused")
+    assert audit_cohort(cohort) == []
+
+
 def test_a_patient_in_two_parts_is_an_error_and_unknown_patients_are_none() -> None:
     cohort = changed(changed(sound(), "patient_id", 0, "P1"), "patient_id", 3, "P1")
     assert kinds(cohort) == {("error", "patient in two parts", 1)}

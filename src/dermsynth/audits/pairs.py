@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from dermsynth.audits.finding import Finding, Groups, Severity, examples
+from dermsynth.cohorts.cohort import UNUSED
 
 # Pairs are a table with the columns of both images, those of the second with the suffix `_b`, and `transform`.
 _ALIKE = (pl.col("sha256") == pl.col("sha256_b")) | (pl.col("pixels") == pl.col("pixels_b"))
@@ -25,8 +26,8 @@ def check_pairs(pairs: pl.DataFrame) -> Iterable[Finding]:
     """Yield what near-duplicates within a cohort mean."""
     left = pairs
     if "split" in pairs.columns:
-        straddling = pairs.filter(pl.col("split") != pl.col("split_b"))
-        left = pairs.filter(pl.col("split") == pl.col("split_b"))
+        apart = (pl.col("split") != pl.col("split_b")) & (pl.col("split") != UNUSED) & (pl.col("split_b") != UNUSED)
+        straddling, left = pairs.filter(apart), pairs.filter(~apart)
         what = (
             "pairs that show one photograph; what is learnt from one part is then asked in another; remove one of each"
         )

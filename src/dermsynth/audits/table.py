@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from dermsynth.audits.finding import Finding, Groups, examples, singles
+from dermsynth.cohorts.cohort import UNUSED
 
 FEW_TEST_LESIONS, FEW_TRAIN_LESIONS = 30, 10
 """Below these a class is called rare: one test lesion moves its recall by more than 3 points; training sees too few."""
@@ -27,6 +28,7 @@ def _straddling(table: pl.DataFrame) -> Iterable[Finding]:
         if real := table.filter(pl.col("origin") == "real").height:  # a pool is never split
             yield Finding("note", "no split", real, "images; run 'dermsynth split' to divide them into parts")
         return
+    table = table.filter(pl.col("split") != UNUSED)
     for column in ("lesion_id", "patient_id"):
         both = _in_several(table.filter(pl.col(column).is_not_null()), column, "split")
         if names := _distinct(both, column):
@@ -41,8 +43,8 @@ def _straddling(table: pl.DataFrame) -> Iterable[Finding]:
 
 def _synthetic_held_out(table: pl.DataFrame) -> Iterable[Finding]:
     if "split" in table.columns:
-        ids = table.filter((pl.col("origin") == "synthetic") & (pl.col("split") != "train"))["image_id"].to_list()
-        if ids:
+        fakes = table.filter((pl.col("origin") == "synthetic") & pl.col("split").is_in(["val", "test"]))
+        if ids := fakes["image_id"].to_list():
             detail = f"images; only real images can judge a classifier: {examples(ids)}"
             yield Finding("error", "synthetic images in val or test", len(ids), detail, singles(ids))
 
