@@ -111,15 +111,23 @@ def audit_paper(
 
 def _show(findings: Sequence[Finding]) -> None:
     """Print findings with their arithmetic, each step indented on its own line."""
+    import textwrap
+
     from rich.console import Console
-    from rich.padding import Padding
     from rich.text import Text
 
     console = Console(highlight=False)
+
+    def line(text: str, indent: int, style: str = "") -> None:
+        margin = " " * indent
+        filled = textwrap.fill(text, console.width, initial_indent=margin, subsequent_indent=margin)
+        console.print(Text(filled, style=style))
+
     colours = {"impossible": "bold red", "doubtful": "bold yellow", "note": "bold"}
     for found in findings:
         console.print(Text.assemble((found.severity, colours[found.severity]), f"  {found.check} · {found.where}"))
-        console.print(Padding(Text(found.finding, style="bold"), (0, 0, 0, 2)))
+        line(found.finding, 2, "bold")
         for step in found.steps:
-            console.print(Padding(Text(step), (0, 0, 0, 6)))
-        console.print(Padding(Text(f"Would resolve it: {found.resolve}.", style="italic"), (0, 0, 1, 2)))
+            line(step, 6)
+        line(f"Would resolve it: {found.resolve}.", 2, "italic")
+        console.print()
