@@ -34,8 +34,10 @@ def check_confounding(table: pl.DataFrame, classes: tuple[str, ...]) -> Iterable
     sources = class_by_source(table, classes)
     found = association(sources.drop("label").to_numpy())
     if found.notable:
-        only = ", ".join(f"{label} {_main(row)}" for label, *row in sources.iter_rows())
-        detail = f"sources; a classifier may learn the source instead of the lesion ({_strength(found)}): {only}"
+        most = ", ".join(
+            _most(label, counts, sources.columns[1:]) for label, *counts in sources.iter_rows() if any(counts)
+        )
+        detail = f"sources; a classifier may learn the source instead of the lesion ({_strength(found)}): {most}"
         yield Finding("warning", "class and source go together", sources.width - 1, detail)
     artefacts = class_by_artefact(table, classes)
     for name in artefacts.columns[2:]:
@@ -50,8 +52,10 @@ def check_confounding(table: pl.DataFrame, classes: tuple[str, ...]) -> Iterable
             yield Finding("warning", f"class and {name} go together", int(having.sum()), detail, singles(ids))
 
 
-def _main(counts: list[int]) -> str:
-    return f"{max(counts) / max(1, sum(counts)):.0%}"
+def _most(label: str, counts: list[int], sources: list[str]) -> str:
+    """Return where most images of a class are from: `mel 93% clinic`."""
+    count, source = max(zip(counts, sources, strict=True))
+    return f"{label} {count / sum(counts):.0%} {source}"
 
 
 def _strength(found: Association) -> str:

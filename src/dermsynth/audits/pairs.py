@@ -28,9 +28,7 @@ def check_pairs(pairs: pl.DataFrame) -> Iterable[Finding]:
     if "split" in pairs.columns:
         apart = (pl.col("split") != pl.col("split_b")) & (pl.col("split") != UNUSED) & (pl.col("split_b") != UNUSED)
         straddling, left = pairs.filter(apart), pairs.filter(~apart)
-        what = (
-            "pairs that show one photograph; what is learnt from one part is then asked in another; remove one of each"
-        )
+        what = "pairs that look like one photograph; one part teaches what another asks; remove one of each"
         yield from _told("error", "near-duplicates in two parts", straddling, what)
     yield from _contradictions(pairs)
     drawn = pl.col("origin") == "synthetic"
@@ -57,14 +55,14 @@ def check_against(table: pl.DataFrame, other: pl.DataFrame, pairs: pl.DataFrame)
     if same.height:
         detail = f"pairs; the cohorts are not independent: {_listed(same, ' = ')}"
         yield Finding("error", "identical images in both cohorts", same.height, detail, _groups(same), across=True)
-    what = "pairs that show one photograph; the cohorts are not independent"
+    what = "pairs that look like one photograph; the cohorts are not independent"
     yield from _told("error", "near-duplicates in both cohorts", pairs, what, across=True)
     yield from _contradictions(pairs, across=True)
 
 
 def _contradictions(pairs: pl.DataFrame, *, across: bool = False) -> Iterable[Finding]:
     several = pairs.filter(pl.col("label") != pl.col("label_b"))
-    what = "pairs that show one photograph with two labels; look at them and correct one"
+    what = "pairs that look like one photograph with two labels; look at them and correct one"
     yield from _told("warning", "near-duplicates with several labels", several, what, across=across)
 
 
