@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from dermsynth.cohorts.published import fetch
     from dermsynth.cohorts.sources import source_config
     from dermsynth.cohorts.split import SplitConfig, split
+    from dermsynth.pools.measure import measure
     from dermsynth.pools.sample import sample
+    from dermsynth.pools.screen import screen
+    from dermsynth.pools.screens import rules_of
     from dermsynth.pools.translate import translate
     from dermsynth.reports.report import write_report
     from dermsynth.training.config import TrainConfig
@@ -56,8 +59,11 @@ _PUBLIC = {
     "judge_trial": "trials.run",
     "load_paper": "audits.paper",
     "load_protocol": "trials.protocol",
+    "measure": "pools.measure",
+    "rules_of": "pools.screens",
     "run_trial": "trials.run",
     "sample": "pools.sample",
+    "screen": "pools.screen",
     "source_config": "cohorts.sources",
     "split": "cohorts.split",
     "train": "training.loop",
@@ -88,8 +94,11 @@ __all__ = [
     "judge_trial",
     "load_paper",
     "load_protocol",
+    "measure",
+    "rules_of",
     "run_trial",
     "sample",
+    "screen",
     "source_config",
     "split",
     "train",

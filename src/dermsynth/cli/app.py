@@ -35,6 +35,8 @@ class _InOrderOfUse(TyperGroup):
         "train",
         "sample",
         "translate",
+        "screen",
+        "measure",
         "pool",
         "fit",
         "trial",
@@ -170,6 +172,6 @@ def _stop(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
-    from dermsynth.cli import audit, data, doctor, generate, pool, preview, trials  # noqa: F401 - importing them registers the commands
+    from dermsynth.cli import audit, data, doctor, generate, pool, preview, screen, trials  # noqa: F401 - importing them registers the commands
 
     sys.exit(app())

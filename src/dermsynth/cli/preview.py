@@ -9,6 +9,7 @@ import typer
 
 from dermsynth.cli.app import Seed, Settings, app, command, parse_settings
 from dermsynth.cli.data import Root, Size, SourceName, Steps, chosen_source
+from dermsynth.cli.screen import Encoder
 
 Figure = Annotated[Path, typer.Option("--out", help="The PNG file to make.", show_default=False)]
 Replace = Annotated[bool, typer.Option("--force", help="Replace the file in --out.")]
@@ -97,6 +98,30 @@ def latent(
     shown = rows(run, classes.split(",") if classes else (), seed)
     write_atomically(out, drawn(shown))
     typer.echo(f"{out}: {', '.join(row.name for row in shown)}")
+
+
+@command(preview_app, "nearest")
+def nearest(
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort that the pool's generator learnt from.")],
+    pool: Annotated[Path, typer.Argument(metavar="POOL", help="A pool of synthetic images.")],
+    out: Figure,
+    encoder: Encoder = None,
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="Pairs to show.")] = 10,
+    force: Replace = False,
+) -> None:
+    """Draw the synthetic images that are most like a training image.
+
+    A row shows the synthetic image, the training image and their difference. It shows patients if the cohort does.
+    """
+    from dermsynth.cohorts.cohort import Cohort
+    from dermsynth.core.artefacts import write_atomically
+    from dermsynth.reports.nearest import rows
+    from dermsynth.reports.sheets import drawn
+
+    _check_free(out, force=force)
+    found = rows(Cohort.open(cohort), Cohort.open(pool), encoder, count)
+    write_atomically(out, drawn(found))
+    typer.echo(f"{out}: {len(found)} pairs, from {found[0].name} on")
 
 
 def _check_free(out: Path, *, force: bool) -> None:

@@ -14,6 +14,8 @@ from dermsynth.metrics.statistics import Lesions, auc_statistic, estimate
 Names = npt.NDArray[np.str_]
 
 _Z = 1.959963984540054
+_FEWEST_OF_CELL = 20
+"""With fewer images, ranks say little."""
 
 
 @dataclass(frozen=True)
@@ -98,22 +100,21 @@ class Copying:
 
 
 def copying_statistic(
-    synthetic: npt.ArrayLike, train: npt.ArrayLike, holdout: npt.ArrayLike, *, cells: int = 3, fewest: int = 20
-) -> Copying:
+    synthetic: npt.ArrayLike, train: npt.ArrayLike, holdout: npt.ArrayLike, *, cells: int = 3
+) -> Copying | None:
     """Return C_T of Meehan et al. 2020 (arXiv:2004.05675): within cells of the training images, a Mann-Whitney test.
 
     Whether distances from synthetic images to train tend to be smaller than those from held-out images; the z of the
-    cells are averaged by their held-out images. Cells with fewer than `fewest` synthetic or held-out images are left
-    out (the paper leaves out those without synthetic images). The cells are those of k-means. Photos of one lesion
+    cells are averaged by their held-out images. Cells with fewer than 20 synthetic or held-out images are left
+    out; None if that is all of them. The cells are those of k-means. Photos of one lesion
     count as independent, so few lesions with many photos make z too large.
 
     Args:
         synthetic: float (n, d); `train`: float (m, d); `holdout`: float (l, d), no lesion of train in it.
         cells: The paper's 3.
-        fewest: Images without which ranks say nothing.
 
     Raises:
-        InputError: no cell can be compared, other dimensions, or a value that is not finite.
+        InputError: fewer training images than cells, other dimensions, or a value that is not finite.
     """
     from scipy.stats import rankdata
     from sklearn.cluster import KMeans
@@ -131,14 +132,11 @@ def copying_statistic(
     for cell in range(cells):
         one, other = far_fakes[of_fakes == cell], far_unseen[of_unseen == cell]
         n, m = len(one), len(other)
-        if min(n, m) >= fewest:
+        if min(n, m) >= _FEWEST_OF_CELL:
             u = rankdata(np.concatenate([one, other]))[:n].sum() - n * (n + 1) / 2
             found.append(((u - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12), m, n))
     if not found:
-        raise InputError(
-            f"{len(fakes)} synthetic and {len(unseen)} held-out images in {cells} cells: none has {fewest} of both; "
-            f"about {cells * fewest} of both are needed"
-        )
+        return None
     z, weights, images = (np.array(part) for part in zip(*found, strict=True))
     return Copying(float(np.average(z, weights=weights)), len(found), int(images.sum()))
 

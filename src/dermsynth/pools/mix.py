@@ -50,6 +50,14 @@ def check_pool(cohort: Cohort, pool: Cohort) -> None:
     check_unseen(cohort, pl.read_parquet(Path(pool.path) / "seen.parquet"), str(where))
 
 
+def check_comparable(cohort: Cohort, pool: Cohort) -> None:
+    """Raise what `check_pool` raises, and InputError for a pool of other classes or another size than the cohort's."""
+    check_pool(cohort, pool)
+    if (pool.classes, pool.size_px) != (cohort.classes, cohort.size_px):
+        known, wanted = (f"{', '.join(each.classes)} at {each.size_px} px" for each in (pool, cohort))
+        raise InputError(f"{pool.path}: has {known}, not {wanted}; give the cohort that its generator was trained on")
+
+
 def check_unseen(cohort: Cohort, seen: pl.DataFrame, where: str) -> None:
     """Raise LeakageError if an image, a lesion or a patient of the cohort's val or test part is among those `seen`.
 

@@ -1,0 +1,89 @@
+"""A finished fit, to be asked about other images than those of its own cohort."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dermsynth.classifiers import model_builder
+from dermsynth.classifiers.fit import WEIGHTS, WEIGHTS_PREFIX, FitConfig, predict
+from dermsynth.classifiers.predictions import read_predictions
+from dermsynth.cohorts.cohort import Cohort
+from dermsynth.core import artefacts
+from dermsynth.core.config import parse
+from dermsynth.core.errors import InputError, LeakageError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """A finished fit of `dermsynth fit`.
+
+    Attributes:
+        path: Its folder.
+        config: How it was trained.
+        classes: In the order of its probabilities.
+        size_px: Of the images that it saw.
+        sha256: Hash of its weights.
+    """
+
+    path: Path
+    config: FitConfig
+    classes: tuple[str, ...]
+    size_px: int
+    sha256: str
+
+    @classmethod
+    def open(cls, fit: Path | str) -> TrainedClassifier:
+        """Return the fit; no weight is read yet. Raises ArtefactError if it is no finished fit."""
+        path = Path(fit)
+        card = artefacts.read_card(path, "fit")
+        config = parse(FitConfig, card["config"], f"{path}: its card")
+        return cls(path, config, tuple(card["classes"]), card["size_px"], card["files"][WEIGHTS]["sha256"])
+
+    def check(self, cohort: Cohort) -> None:
+        """Raise an error unless this is a fit of this very cohort and split.
+
+        A fit shares no lesion between what it learnt from and what it predicts. So if it predicts the cohort's val and
+        test images, and as these, it learnt from none of their lesions, and test chose nothing.
+
+        Raises:
+            InputError: other classes or another size.
+            LeakageError: an image of val or test that the fit does not predict as such: it may have learnt from it.
+        """
+        if self.classes != cohort.classes or self.size_px != cohort.size_px:
+            raise InputError(
+                f"{self.path}: knows {', '.join(self.classes)} at {self.size_px} px, and {cohort.path or 'the cohort'} "
+                f"has {', '.join(cohort.classes)} at {cohort.size_px} px; fit a classifier on that cohort"
+            )
+        for part in ("val", "test"):
+            known = set(read_predictions(self.path, part).image_ids.tolist())
+            strangers = [name for name in cohort.part(part).table["image_id"] if name not in known]
+            if strangers:
+                raise LeakageError(
+                    f"{self.path}: may have learnt from image '{strangers[0]}', which is in the {part} part "
+                    f"({len(strangers)} such images in all); fit a classifier on this cohort and this split"
+                )
+
+    def probabilities(self, cohort: Cohort) -> NDArray[np.float64]:
+        """Return the class probabilities of every image, N x C."""
+        network, fabric = self._network
+        return predict(network, cohort, fabric, self.config.tta).astype(np.float64)
+
+    @cached_property
+    def _network(self) -> tuple[nn.Module, Fabric]:
+        from dermsynth.training import checkpoint
+        from dermsynth.training.device import make_fabric
+
+        fabric, path = make_fabric(self.config.precision), self.path / WEIGHTS
+        network = model_builder(self.config.model)(len(self.classes), self.config.width)
+        checkpoint.load_network(WEIGHTS_PREFIX, network, checkpoint.load(path)[0], path)
+        return network.to(fabric.device), fabric
