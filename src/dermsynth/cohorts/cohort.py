@@ -321,7 +321,7 @@ def _with_split(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, str | No
     try:
         split = pl.read_parquet(path)
         card = json.loads((path.parent / SPLIT_CARD).read_text(encoding="utf-8"))
-        expected, leaky = card["sha256"], card["leaky"]
+        expected, leaky = card["sha256"], card.get("leaky")
         found = assignment_hash(split)
     except (OSError, ValueError, LookupError, TypeError, pl.exceptions.PolarsError) as error:
         raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split())}); {again}") from None
