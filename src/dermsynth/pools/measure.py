@@ -32,7 +32,6 @@ FEWEST, MOST = 20, 1000
 """Images of a class in each of the three sets: with fewer it is left out, and no more are compared."""
 
 Measure = Callable[[Floats, Floats], float]
-Names = NDArray[np.str_]
 
 DISTANCES: dict[str, Measure] = {"frechet": frechet_distance, "kernel": kernel_distance}
 MEASURES: dict[str, Measure] = {

@@ -32,7 +32,7 @@ def rows(cohort: Cohort, pool: Cohort, encoder: Path | str | None = None, count:
     for number, one, other in zip(which, pool.images[which], found.beside(train.images, which), strict=True):
         difference = np.abs(one.astype(np.int16) - other).astype(np.uint8)
         label = train.table["label"][int(found.row[number])]
-        captions = [str(pool.table["label"][int(number)]), f"training image, {label}", "difference"]
+        captions = ["synthetic", f"train, {label}", "difference"]
         told = f"{found.difference[number]:.1f} grey levels"
-        pairs.append(Row(told, "", np.stack([one, other, difference]), captions))
+        pairs.append(Row(told, pool.table["label"][int(number)], np.stack([one, other, difference]), captions))
     return pairs

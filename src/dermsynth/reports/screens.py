@@ -76,21 +76,10 @@ def curve(step: Step, name: str) -> str:
     at = np.linspace(finite.min(), finite.max(), 400) if finite.size else np.zeros(1)
     with canvas(name, _WIDTH_PX, _HEIGHT_PX) as figure:
         axes = figure.add_axes((52 / _WIDTH_PX, 48 / _HEIGHT_PX, 1 - 150 / _WIDTH_PX, 1 - 66 / _HEIGHT_PX))
-        for told, values, colour in (("real", judgement.real, INK), ("pool", judgement.values, ACCENT)):
+        for told, values, colour, top_px in (("pool", judgement.values, ACCENT, 30), ("real", judgement.real, INK, 48)):
             if len(values):
-                share = rejected_share(values, at, high=high)
-                axes.plot(at, 100 * share, color=colour, linewidth=2)
-                end = 100 * share[0 if high else -1]
-                axes.annotate(
-                    told,
-                    (1, end),
-                    (6, 0),
-                    xycoords=axes.get_yaxis_transform(),
-                    textcoords="offset points",
-                    color=colour,
-                    va="center",
-                    annotation_clip=False,
-                )
+                axes.plot(at, 100 * rejected_share(values, at, high=high), color=colour, linewidth=2)
+                figure.text(1 - 88 / _WIDTH_PX, 1 - top_px / _HEIGHT_PX, told, color=colour, fontsize=12)
         for limit in limits[np.isfinite(limits)]:
             axes.axvline(limit, color=FAINT, linewidth=1, linestyle=(0, (4, 2)), zorder=0)
         axes.set(ylim=(0, 102), xlabel=", ".join(filter(None, (step.rule.what, step.rule.unit))))
