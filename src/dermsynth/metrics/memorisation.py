@@ -41,8 +41,9 @@ def share_nearer_to_train(
 
     Train and holdout must be equally many, since a larger set is nearer by chance alone, and must share no lesion.
     Synthetic images whose nearest real images show one lesion stand or fall together: with `lesions` the interval is
-    that of the number of images which the variance between these groups implies. Without, it takes all images as
-    independent and is too narrow.
+    that of the number of images which the variance between these groups implies, with Student's quantile for their
+    number, so that a generator of few pictures proves little. Without, it takes all images as independent and is too
+    narrow.
 
     Args:
         synthetic: float (n, d); `train` and `holdout`: float (m, d), Euclidean distances.
@@ -58,11 +59,11 @@ def share_nearer_to_train(
     _check_dimensions(fakes, seen)
     (to_seen, near_seen), (to_unseen, near_unseen) = (nearest_rows(fakes, real) for real in (seen, unseen))
     nearer = (to_seen < to_unseen) + 0.5 * (to_seen == to_unseen)
-    share, independent = float(nearer.mean()), float(len(fakes))
+    share, independent, quantile = float(nearer.mean()), float(len(fakes)), _Z
     if lesions is not None:
         nearest = np.where(to_seen <= to_unseen, lesions[0][near_seen], lesions[1][near_unseen])
-        independent = _independent(nearer, nearest)
-    low, high = _wilson(share, independent)
+        independent, quantile = _clustered(nearer, nearest)
+    low, high = _wilson(share, independent, quantile)
     return NearTrain(share, low, high, len(fakes))
 
 
@@ -188,18 +189,28 @@ def _check_dimensions(fakes: FloatArray, real: FloatArray) -> None:
         raise InputError(f"{fakes.shape[1]} and {real.shape[1]} dimensions; encode all sets with the same encoder")
 
 
-def _independent(values: FloatArray, groups: Names) -> float:
-    """Return how many independent values have the variance of this mean over groups; at most the number of values."""
+def _clustered(values: FloatArray, groups: Names) -> tuple[float, float]:
+    """Return how many independent values have the variance of this mean over groups, and Student's 97.5 % quantile.
+
+    At most the number of values. Of one group nothing can be said: its quantile is infinite.
+    """
+    from scipy.special import stdtrit
+
     of_value = np.unique(groups, return_inverse=True)[1]
     count = int(of_value.max()) + 1
+    if count == 1:
+        return 1.0, np.inf
+    quantile = float(stdtrit(count - 1, 0.975))
     spread = float(values.var())
-    if spread == 0 or count == 1:
-        return float(count)
+    if spread == 0:
+        return float(count), quantile
     variance = (np.bincount(of_value, values - values.mean()) ** 2).sum() / len(values) ** 2 * count / (count - 1)
-    return float(min(len(values), spread / variance)) if variance > 0 else float(len(values))
+    return (min(len(values), spread / variance) if variance > 0 else float(len(values))), quantile
 
 
-def _wilson(share: float, n: float) -> tuple[float, float]:
-    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * float(np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)))
+def _wilson(share: float, n: float, quantile: float) -> tuple[float, float]:
+    if np.isinf(quantile):
+        return 0.0, 1.0
+    centre = (share + quantile**2 / (2 * n)) / (1 + quantile**2 / n)
+    half = quantile / (1 + quantile**2 / n) * float(np.sqrt(share * (1 - share) / n + quantile**2 / (4 * n**2)))
     return max(centre - half, 0.0), min(centre + half, 1.0)
