@@ -31,7 +31,9 @@ def ancestry(pool: Cohort, image_id: str) -> dict[str, Any]:
     """
     row = _row(pool, image_id)
     run = pool.card.get("run") or {}
-    seen = pl.read_parquet(pool.path / SEEN) if pool.path else pl.DataFrame()
+    seen = pl.read_parquet(pool.path / SEEN) if pool.path else pl.DataFrame(schema=["image_id", "lesion_id"])
+    if "held_out" in seen.columns:  # what chose a snapshot, or what a screen was calibrated on, taught nothing
+        seen = seen.filter(~pl.col("held_out").fill_null(value=False))
     return {
         "image": {name: value for name, value in row.items() if name in _OF_THE_IMAGE or name.startswith("translated")},
         "pool": {
@@ -43,7 +45,7 @@ def ancestry(pool: Cohort, image_id: str) -> dict[str, Any]:
         "generator": run,
         "learnt_from": {
             "images": seen.height,
-            "lesions": seen["lesion_id"].n_unique() if seen.height else 0,
+            "lesions": seen["lesion_id"].n_unique(),
             "licence": pool.card.get("licence"),
         },
     }
