@@ -19,9 +19,12 @@ def real_data() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _one_thread() -> None:
-    """Several test processes share the cores; more threads than cores would only wait for each other."""
+    """Several test processes share the cores; more threads than cores would only wait for each other.
+
+    For every test anew: a command that a test runs sets the threads of this process.
+    """
     import torch
 
     torch.set_num_threads(1)

@@ -72,7 +72,7 @@ def test_a_class_is_counted_once() -> None:
 def test_commands_stand_in_the_order_of_use() -> None:
     listed = group().list_commands(None)
     first = ["demo", "doctor", "ingest", "join", "split", "audit", "preview", "export"]
-    assert listed == [*first, "train", "sample", "translate", "pool", "fit", "trial"]
+    assert listed == [*first, "train", "sample", "translate", "screen", "measure", "pool", "fit", "trial"]
 
 
 def test_short_helps_are_whole_sentences() -> None:

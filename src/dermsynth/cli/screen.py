@@ -72,7 +72,7 @@ def measure(
     force: Annotated[bool, typer.Option("--force", help="Replace the file in --out.")] = False,
     threads: Threads = CORES,
 ) -> None:
-    """Measure how real and how varied a pool is, and whether it repeats what its generator learnt from.
+    """Measure how real, how varied and how copied a pool is.
 
     Every value stands beside that of as many real images.
     """
