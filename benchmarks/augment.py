@@ -22,7 +22,8 @@ from collections.abc import Callable
 import numpy as np
 
 from common import CLASSES, random_cohort, timed
-from dermsynth.classifiers.fit import FitConfig, _Fit
+from dermsynth.classifiers.config import FitConfig
+from dermsynth.classifiers.fit import _Fit
 from dermsynth.cohorts.augment import ClassicalAugmentation, augment
 from dermsynth.cohorts.augment.mixing import mix
 from dermsynth.core.randomness import torch_generator

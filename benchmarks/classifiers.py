@@ -24,8 +24,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from common import CLASSES, Stopwatch, random_cohort, timed
-from dermsynth.classifiers.fit import FitConfig, _Fit
-from dermsynth.classifiers.models import SmallCnn
+from dermsynth.classifiers import build
+from dermsynth.classifiers.config import FitConfig
+from dermsynth.classifiers.fit import _Fit
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.metrics.scores import balanced_accuracy
 from dermsynth.training.device import describe, set_threads
@@ -82,7 +83,7 @@ def main() -> None:
     run = _Fit(train, val, config, rows, None)
     variants: dict[str, Callable[[], object]] = {
         "ours": lambda: run._one_step(0),
-        "plain": plain_step(SmallCnn(len(CLASSES), options.width), images, labels),
+        "plain": plain_step(build(FitConfig(width=options.width), len(CLASSES), images.shape[-1]), images, labels),
         "textbook": plain_step(textbook(options.width), images, labels),
     }
     for step in variants.values():

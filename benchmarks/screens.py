@@ -21,7 +21,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dermsynth.classifiers.fit import FitConfig, fit
+from dermsynth.classifiers.config import FitConfig
+from dermsynth.classifiers.fit import fit
 from dermsynth.cohorts.cohort import Cohort, writing_cohort
 from dermsynth.cohorts.ingest import ingest
 from dermsynth.cohorts.sources.phantom import PhantomConfig, draw

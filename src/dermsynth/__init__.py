@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from dermsynth.algorithms import algorithm_class
     from dermsynth.audits.cohort import audit_cohort
     from dermsynth.audits.paper import audit_paper, load_paper
-    from dermsynth.classifiers.fit import FitConfig, fit
+    from dermsynth.classifiers.config import FitConfig
+    from dermsynth.classifiers.fit import fit
     from dermsynth.cohorts.augment import ClassicalAugmentation
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.cohorts.export import export
@@ -42,7 +43,7 @@ _PUBLIC = {
     "ClassicalAugmentation": "cohorts.augment",
     "Cohort": "cohorts.cohort",
     "Endpoint": "trials.verdict",
-    "FitConfig": "classifiers.fit",
+    "FitConfig": "classifiers.config",
     "Material": "trials.arms",
     "Protocol": "trials.protocol",
     "SplitConfig": "cohorts.split",

@@ -9,7 +9,8 @@ import torch
 from tests.helpers import make_cohort
 from torch import nn
 
-from dermsynth.classifiers.fit import FitConfig, fit
+from dermsynth.classifiers.config import FitConfig
+from dermsynth.classifiers.fit import fit
 from dermsynth.core.artefacts import read_card
 from dermsynth.training.device import Precision
 

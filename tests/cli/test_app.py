@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from dermsynth.classifiers.fit import FitConfig
+from dermsynth.classifiers.config import FitConfig
 from dermsynth.cli import (  # noqa: F401 - importing registers the commands
     audit,
     data,

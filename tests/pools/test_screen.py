@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 from tests.pools.planted import lesions, planted_pool, real_cohort
 
-from dermsynth.classifiers.fit import FitConfig, fit
+from dermsynth.classifiers.config import FitConfig
+from dermsynth.classifiers.fit import fit
 from dermsynth.classifiers.trained import TrainedClassifier
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.errors import ConfigError, InputError, LeakageError

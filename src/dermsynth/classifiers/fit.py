@@ -7,82 +7,35 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
 
-from dermsynth.classifiers import MODELS, model_builder
+from dermsynth.classifiers import build
+from dermsynth.classifiers.config import FitConfig
+from dermsynth.classifiers.predict import predict
 from dermsynth.classifiers.predictions import FILE, Predictions, write_predictions
 from dermsynth.cohorts.augment import ClassicalAugmentation, augment
-from dermsynth.cohorts.augment.geometry import views
 from dermsynth.cohorts.augment.mixing import mix
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
-from dermsynth.core.config import Config, nearest
 from dermsynth.core.errors import DivergedError, InputError, LeakageError
 from dermsynth.core.randomness import global_torch_seed, torch_generator
 from dermsynth.metrics.scores import balanced_accuracy
-from dermsynth.training.device import Precision, describe, make_fabric, to_network
+from dermsynth.training.device import describe, make_fabric
 from dermsynth.training.feed import Feed, in_epochs
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-    from torch import Tensor, nn
+    from torch import Tensor
 
 HISTORY, WEIGHTS = "history.jsonl", "classifier.safetensors"
 WEIGHTS_PREFIX = "classifier"
-_PREDICT_BATCH = 256
 _PROGRESS_CALLS = 100
 
 Progress = Callable[[int, int], None]
 """Called with (images seen, images in all) from time to time."""
-
-
-class FitConfig(Config):
-    """How a classifier is trained: the same in every arm, so that arms differ in their images alone.
-
-    The defaults were chosen at 64 px on validation lesions from the ISIC 2018 training set and on the phantom.
-    """
-
-    model: str = "small-cnn"
-    """Name in `dermsynth.classifiers.MODELS`."""
-    width: int = Field(16, ge=1)
-    """Channels of the first layer; the others follow from it. 24 gained 2 points of balanced accuracy and took
-    1.7 times as long."""
-    budget_kimg: float = Field(40.0, gt=0)
-    """Thousands of images seen. Not epochs: an enlarged set would get more steps. Oversampled, 24 and 48 were equal
-    on validation."""
-    batch_size: int = Field(16, ge=2)
-    """Images of a step; batch norm needs two. For the same images seen, 16 gained 2 points over 32."""
-    learning_rate: float = Field(1e-3, gt=0)
-    """Of Adam at the first step; it falls to zero along a half cosine, which gained 2 to 5 points
-    over a constant rate."""
-    weight_decay: float = Field(0.0, ge=0)
-    """Decoupled from the gradient (AdamW), per unit of learning rate; 0.2 was neither better nor worse."""
-    evaluations: int = Field(10, ge=1)
-    """How many states, evenly spaced and the last one among them, are scored on validation to choose one."""
-    tta: Literal[1, 2, 4, 8] = 1
-    """Test-time augmentation: views of an image (itself, mirrored, turned by 90 degrees) whose probabilities are
-    averaged, whenever the classifier predicts."""
-    precision: Precision = "auto"
-    """`auto` takes bf16 where the hardware has it."""
-    seed: int = Field(0, ge=0)
-    """Of the initial weights, the order of images and the augmentation."""
-
-    @field_validator("model")
-    @classmethod
-    def _known_model(cls, model: str) -> str:
-        if model not in MODELS:
-            raise ValueError(f"unknown model; {nearest(model, MODELS)}")
-        return model
-
-    @property
-    def steps(self) -> int:
-        """Return the number of optimiser steps, whatever the size of the training set."""
-        return max(1, round(self.budget_kimg * 1000 / self.batch_size))
 
 
 def fit(
@@ -199,7 +152,7 @@ class _Fit:
         self.train_counts = {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
         self.fabric = make_fabric(config.precision)
         with global_torch_seed(config.seed, "init"):
-            self.network = model_builder(config.model)(len(self.classes), config.width)
+            self.network = build(config, len(self.classes), self.size_px)
         # The union of layouts that `Module.to` accepts is not in its stubs.
         self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(
@@ -308,6 +261,7 @@ class _Fit:
             "augmentation": self.augmentation.canonical() if self.augmentation else None,
             "classes": list(self.classes),
             "size_px": self.size_px,
+            "network": self.network.description,
             "train_counts": self.train_counts,
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
             "images_seen": self.config.steps * self.config.batch_size,
@@ -315,23 +269,3 @@ class _Fit:
             "val_balanced_accuracy": self.chosen_line["val_balanced_accuracy"],
             **describe(self.fabric),
         }
-
-
-def predict(network: nn.Module, cohort: Cohort, fabric: Fabric, tta: int = 1) -> NDArray[np.float32]:
-    """Return the class probabilities of every image, float32 (N, C): a float32 softmax over the network's scores.
-
-    The mean over the first `tta` of an image's eight mirrors and quarter turns. The network is in eval mode for it and
-    in train mode afterwards.
-    """
-    import torch
-
-    found = []
-    network.eval()
-    with torch.no_grad(), fabric.autocast():
-        for start in range(0, len(cohort), _PREDICT_BATCH):
-            images = to_network(torch.from_numpy(cohort.images[start : start + _PREDICT_BATCH]), fabric)
-            seen = [network(view).float().softmax(dim=1) for view in views(images, tta)]
-            found.append(torch.stack(seen).mean(dim=0))
-    network.train()
-    probabilities: NDArray[np.float32] = torch.cat(found).cpu().numpy()
-    return probabilities

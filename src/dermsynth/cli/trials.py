@@ -49,7 +49,7 @@ def fit(
     threads: Threads = CORES,
 ) -> None:
     """Train a classifier on one arm and predict val and test."""
-    from dermsynth.classifiers.fit import FitConfig
+    from dermsynth.classifiers.config import FitConfig
     from dermsynth.classifiers.fit import fit as run
     from dermsynth.cli.progress import bar
     from dermsynth.cohorts.augment import ClassicalAugmentation

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from dermsynth.algorithms import algorithm_class
-from dermsynth.classifiers.fit import FitConfig
+from dermsynth.classifiers.config import FitConfig
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.labels import load_map
 from dermsynth.cohorts.preprocess import DEFAULT_CHAIN, Chain

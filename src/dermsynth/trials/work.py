@@ -160,7 +160,8 @@ def _chain(config: Mapping[str, Any]) -> tuple[Step, ...]:
 
 def fit_arm(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
     """Train one classifier on one arm with one seed."""
-    from dermsynth.classifiers.fit import FitConfig, fit
+    from dermsynth.classifiers.config import FitConfig
+    from dermsynth.classifiers.fit import fit
     from dermsynth.cohorts.augment import ClassicalAugmentation
 
     cohort = Cohort.open(inputs["cohort"])
