@@ -13,9 +13,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from dermsynth.classifiers import build
 from dermsynth.classifiers import fit as module
-from dermsynth.classifiers import model_builder
-from dermsynth.classifiers.fit import FitConfig, Progress, fit, predict
+from dermsynth.classifiers.config import FitConfig
+from dermsynth.classifiers.fit import Progress, fit
+from dermsynth.classifiers.predict import predict
 from dermsynth.classifiers.predictions import read_predictions
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.cohort import Cohort
@@ -134,11 +136,11 @@ def test_the_best_state_is_kept_and_of_equal_ones_the_earliest(tmp_path: Path, m
     monkeypatch.setattr(module, "balanced_accuracy", lambda *_: next(scores))
     late = fit(TRAIN, VAL, TEST, QUICK, tmp_path / "late")
     weights = [load_file(one / "classifier.safetensors") for one in (folder, late)]
-    assert not np.array_equal(weights[0]["classifier.scores.weight"], weights[1]["classifier.scores.weight"])
+    assert not np.array_equal(weights[0]["classifier.head.weight"], weights[1]["classifier.head.weight"])
 
 
 def test_the_saved_weights_make_the_saved_predictions(fitted: Path) -> None:
-    network = model_builder("small-cnn")(3, QUICK.width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = build(QUICK, 3, 32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     tensors, _ = checkpoint.load(fitted / "classifier.safetensors")
     checkpoint.load_network("classifier", network, tensors, fitted)
     expected = read_predictions(fitted).probabilities
@@ -199,7 +201,7 @@ def test_a_network_learns_from_mixed_images(tmp_path: Path, mixing: dict[str, fl
 def test_views_are_averaged_as_probabilities_over_mirrors_and_turns() -> None:
     fabric = make_fabric("fp32")
     with global_torch_seed(0, "init"):
-        network = model_builder("small-cnn")(3, 4)
+        network = build(FitConfig(width=4), 3, 32)
     pixels = TEST.images[:]
     members = [np.rot90(one, turns, (1, 2)) for one in (pixels, pixels[:, :, ::-1]) for turns in range(4)]
     seen = [Cohort.in_memory(TEST.table, np.ascontiguousarray(member), CLASSES) for member in members]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dermsynth.classifiers import model_builder
-from dermsynth.classifiers.fit import WEIGHTS, WEIGHTS_PREFIX, FitConfig, predict
+from dermsynth.classifiers import rebuild
+from dermsynth.classifiers.config import FitConfig
+from dermsynth.classifiers.fit import WEIGHTS, WEIGHTS_PREFIX
+from dermsynth.classifiers.predict import predict
 from dermsynth.classifiers.predictions import read_predictions
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
 from dermsynth.core.config import parse
-from dermsynth.core.errors import InputError, LeakageError
+from dermsynth.core.errors import ArtefactError, InputError, LeakageError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -33,6 +36,7 @@ class TrainedClassifier:
         classes: In the order of its probabilities.
         size_px: Of the images that it saw.
         sha256: Hash of its weights.
+        network: What `rebuild` makes its network from.
     """
 
     path: Path
@@ -40,6 +44,7 @@ class TrainedClassifier:
     classes: tuple[str, ...]
     size_px: int
     sha256: str
+    network: Mapping[str, Any]
 
     @classmethod
     def open(cls, fit: Path | str) -> TrainedClassifier:
@@ -47,7 +52,12 @@ class TrainedClassifier:
         path = Path(fit)
         card = artefacts.read_card(path, "fit")
         config = parse(FitConfig, card["config"], f"{path}: its card")
-        return cls(path, config, tuple(card["classes"]), card["size_px"], card["files"][WEIGHTS]["sha256"])
+        if "network" not in card:
+            raise ArtefactError(
+                f"{path}: was fitted by an older version, whose networks are no longer known; fit again"
+            )
+        sha256 = card["files"][WEIGHTS]["sha256"]
+        return cls(path, config, tuple(card["classes"]), card["size_px"], sha256, card["network"])
 
     def check(self, cohort: Cohort) -> None:
         """Raise an error unless this is a fit of this very cohort and split.
@@ -84,6 +94,6 @@ class TrainedClassifier:
         from dermsynth.training.device import make_fabric
 
         fabric, path = make_fabric(self.config.precision), self.path / WEIGHTS
-        network = model_builder(self.config.model)(len(self.classes), self.config.width)
+        network = rebuild(self.network, len(self.classes), self.size_px)
         checkpoint.load_network(WEIGHTS_PREFIX, network, checkpoint.load(path)[0], path)
         return network.to(fabric.device), fabric
