@@ -96,7 +96,7 @@ def test_ctrl_c_in_a_trial_keeps_what_is_done_and_changes_no_number(work: Path) 
         cards = [path for path in jobs.glob("[!.]*/card.json") if path.parent.suffix != ".partial"]
         return {path.parent.name: path.stat().st_mtime_ns for path in cards}
 
-    wait_for(lambda: len(finished()) >= 4, "too few jobs were finished")
+    wait_for(lambda: len(finished()) >= 1, "no job was finished")
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
