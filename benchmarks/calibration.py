@@ -25,7 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri, stdtrit
 
-from dermsynth.metrics.statistics import Lesions, bootstrap_recalls, compare
+from dermsynth.metrics.lesions import Lesions, bootstrap_recalls
+from dermsynth.metrics.statistics import compare
 
 FloatArray = npt.NDArray[np.float64]
 

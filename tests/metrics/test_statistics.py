@@ -12,16 +12,8 @@ from scipy import stats
 
 from dermsynth.core.errors import InputError
 from dermsynth.metrics import scores
-from dermsynth.metrics.statistics import (
-    Lesions,
-    Recalls,
-    Statistic,
-    auc_statistic,
-    bootstrap_recalls,
-    compare,
-    estimate,
-    outcome_of,
-)
+from dermsynth.metrics.lesions import Lesions, Recalls, Statistic, auc_statistic, bootstrap_recalls
+from dermsynth.metrics.statistics import compare, estimate, outcome_of
 
 CLASSES = 3
 
@@ -160,7 +152,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not() -> None:
 def test_redraws_in_pieces_are_as_spread_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, lesion, correct = judged(7)
     whole = balanced(labels, lesion, correct, resamples=3000)
-    monkeypatch.setattr("dermsynth.metrics.statistics._CELLS_AT_ONCE", 1000)
+    monkeypatch.setattr("dermsynth.metrics.lesions._CELLS_AT_ONCE", 1000)
     assert balanced(labels, lesion, correct, resamples=3000).covariance == pytest.approx(
         whole.covariance, abs=0.15 * whole.covariance.max()
     )

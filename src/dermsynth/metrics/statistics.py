@@ -43,6 +43,7 @@ images that this variance implies and Student's quantile, so that it stays withi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,95 +51,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsynth.core.errors import InputError
-from dermsynth.core.randomness import numpy_generator
-from dermsynth.metrics.scores import macro_auc_influences
+from dermsynth.metrics.lesions import Lesions as Lesions
+from dermsynth.metrics.lesions import Statistic as Statistic
+from dermsynth.metrics.lesions import auc_statistic as auc_statistic
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Outcome = Literal["helps", "harms", "equivalent", "inconclusive"]
-
-_CELLS_AT_ONCE = 2_000_000  # bootstrap draws held in memory at a time (16 MB)
-
-
-@dataclass(frozen=True, eq=False)
-class Lesions:
-    """Which lesion every image shows. A lesion labelled with two classes counts as one lesion in each.
-
-    Attributes:
-        of_image: int64 (N,), index of the image's lesion; lesions are sorted by class.
-        stratum: int64 (G,), class index of each lesion.
-        n_classes: C.
-    """
-
-    of_image: IntArray
-    stratum: IntArray
-    n_classes: int
-
-    @classmethod
-    def of(cls, labels: IntArray, lesion_ids: npt.NDArray[np.str_] | IntArray, n_classes: int) -> Lesions:
-        """Group images by (label, lesion). Raises InputError if a class has no image."""
-        _, codes = np.unique(lesion_ids, return_inverse=True)
-        width = int(codes.max()) + 1 if len(codes) else 1
-        keys, of_image = np.unique(labels * width + codes, return_inverse=True)
-        lesions = cls(of_image.astype(np.int64), (keys // width).astype(np.int64), n_classes)
-        if (lesions.counts == 0).any():
-            missing = int(np.flatnonzero(lesions.counts == 0)[0])
-            raise InputError(f"class {missing} has no lesion; intervals over {n_classes} classes need each")
-        return lesions
-
-    @property
-    def counts(self) -> IntArray:
-        """int64 (C,): lesions per class."""
-        return np.bincount(self.stratum, minlength=self.n_classes).astype(np.int64)
-
-    def sums(self, values: FloatArray) -> FloatArray:
-        """Sum (N, F) values of images over each lesion: (G, F)."""
-        total = np.zeros((len(self.stratum), values.shape[1]))
-        np.add.at(total, self.of_image, values)
-        return total
-
-
-@dataclass(frozen=True, eq=False)
-class Statistic:
-    """One score of F fits on the same lesions, with what the lesions contribute to its uncertainty.
-
-    Attributes:
-        values: float64 (F,), the score of each fit.
-        covariance: float64 (C, F, F), covariance of the scores over redraws of each class's lesions.
-        lesions: int64 (C,), lesions per class.
-        floor: The least variance of a mean over seeds; see the module.
-    """
-
-    values: FloatArray
-    covariance: FloatArray
-    lesions: IntArray
-    floor: float
-
-
-@dataclass(frozen=True, eq=False)
-class Recalls:
-    """The recall of every class in F fits: values float64 (C, F), covariance float64 (C, F, F), lesions int64 (C,)."""
-
-    values: FloatArray
-    covariance: FloatArray
-    lesions: IntArray
-
-    def of_class(self, index: int) -> Statistic:
-        """Return one class's recall."""
-        return self.combined(np.eye(len(self.lesions))[index])
-
-    def balanced_accuracy(self) -> Statistic:
-        """Return the mean of the recalls."""
-        return self.combined(np.full(len(self.lesions), 1 / len(self.lesions)))
-
-    def combined(self, weights: FloatArray) -> Statistic:
-        """Return the weighted sum of recalls, (C,) weights; weights = shares of images give the accuracy."""
-        return Statistic(
-            values=(weights[:, None] * self.values).sum(axis=0),
-            covariance=weights[:, None, None] ** 2 * self.covariance,
-            lesions=self.lesions,
-            floor=float(((weights / self.lesions) ** 2).sum()),
-        )
 
 
 @dataclass(frozen=True)
@@ -149,6 +67,32 @@ class Estimate:
     low: float
     high: float
     by_seed: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A weighted sum of arms: its mean over seeds, what it is known by, and its value in each seed.
+
+    Attributes:
+        value: Mean over seeds.
+        standard_error: Of that mean, over lesions and seeds; `freedom`: its degrees of freedom.
+        by_seed: The weighted sum in each seed.
+    """
+
+    value: float
+    standard_error: float
+    freedom: float
+    by_seed: tuple[float, ...]
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of no difference."""
+        return 2 * student_tail(abs(self.value) / self.standard_error, self.freedom)
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Return the ends of Student's interval."""
+        half = student_quantile(confidence, self.freedom) * self.standard_error
+        return self.value - half, self.value + half
 
 
 @dataclass(frozen=True)
@@ -163,65 +107,12 @@ class Difference:
     by_seed: tuple[float, ...]
 
 
-def bootstrap_recalls(
-    correct: npt.NDArray[np.bool_], lesions: Lesions, *, resamples: int = 2000, seed: int = 0
-) -> Recalls:
-    """Return all recalls of F fits and their covariance over redraws of lesions within classes.
-
-    Args:
-        correct: bool (N, F): did fit f give image n its class?
-        lesions: The grouping of the same N images.
-        resamples: Redraws, at least 2.
-        seed: Of the redraws; the same seed and images give the same numbers bit for bit, in any order of images.
-    """
-    if resamples < 2:
-        raise InputError(f"resamples is {resamples}; a variance needs at least 2")
-    right = lesions.sums(correct.astype(np.float64))
-    photos = lesions.sums(np.ones((len(correct), 1)))
-    values = np.empty((lesions.n_classes, correct.shape[1]))
-    covariance = np.zeros((lesions.n_classes, correct.shape[1], correct.shape[1]))
-    for c, n in enumerate(lesions.counts):
-        of_class = lesions.stratum == c
-        values[c] = right[of_class].sum(axis=0) / photos[of_class].sum()
-        if n > 1:
-            # Sums of counts are exact in float64, so no order of summation can change a bit of `redrawn`.
-            totals = _redrawn_sums(np.hstack([right[of_class], photos[of_class]]), resamples, seed, c)
-            redrawn = totals[:, :-1] / totals[:, -1:]
-            redrawn -= redrawn.mean(axis=0)
-            covariance[c] = np.einsum("rf,rg->fg", redrawn, redrawn) / (resamples - 1) * (n / (n - 1))
-    return Recalls(values, covariance, lesions.counts)
-
-
-def auc_statistic(labels: IntArray, probabilities: FloatArray, lesions: Lesions) -> Statistic:
-    """Return the macro one-vs-rest AUC of F fits, its variance from placement values summed within lesions.
-
-    This is the limit of the lesion bootstrap for many redraws, without redrawing (DeLong et al. 1988, clustered as in
-    Obuchowski 1997, Biometrics 53:567). The floor is that of recalls for half a lesion per class, since a changed rank
-    moves an area less than a changed decision moves a recall.
-
-    Args:
-        labels: int64 (N,).
-        probabilities: float (F, N, C).
-        lesions: The grouping of the same N images.
-    """
-    found = [macro_auc_influences(labels, one) for one in probabilities]
-    moved = lesions.sums(np.stack([influences for _, influences in found], axis=1))
-    covariance = np.zeros((lesions.n_classes, len(found), len(found)))
-    for c, n in enumerate(lesions.counts):
-        if n > 1:
-            part = moved[lesions.stratum == c]
-            covariance[c] = np.einsum("gf,gh->fh", part, part) * (n / (n - 1))
-    floor = float(((0.5 / (lesions.counts * lesions.n_classes)) ** 2).sum())
-    return Statistic(np.array([auc for auc, _ in found]), covariance, lesions.counts, floor)
-
-
 def estimate(statistic: Statistic, fits: list[int], *, confidence: float = 0.95) -> Estimate:
     """Return one arm's mean over its S fits (their indices, one per seed) with an interval inside [0, 1]."""
-    by_seed = statistic.values[fits]
-    mean = float(by_seed.mean())
-    variance, freedom = _variance(by_seed, statistic.covariance[:, fits][:, :, fits], statistic)
-    low, high = _wilson(mean, variance, statistic.floor, _quantile(confidence, freedom))
-    return Estimate(mean, min(low, mean), max(high, mean), tuple(float(value) for value in by_seed))
+    found = contrast(statistic, [fits], [1.0])
+    quantile = student_quantile(confidence, found.freedom)
+    low, high = _wilson(found.value, found.standard_error**2, statistic.floor, quantile)
+    return Estimate(found.value, min(low, found.value), max(high, found.value), found.by_seed)
 
 
 def compare(
@@ -238,22 +129,34 @@ def compare(
     Raises:
         InputError: the arms have different numbers of fits.
     """
-    if len(treatment) != len(control) or not treatment:
-        raise InputError(f"{len(treatment)} fits cannot be paired with {len(control)}; fit both arms with every seed")
-    by_seed = statistic.values[treatment] - statistic.values[control]
-    whole = statistic.covariance
-    covariance = (
-        whole[:, treatment][:, :, treatment]
-        - whole[:, treatment][:, :, control]
-        - whole[:, control][:, :, treatment]
-        + whole[:, control][:, :, control]
-    )
-    mean = float(by_seed.mean())
-    variance, freedom = _variance(by_seed, covariance, statistic)
-    half = _quantile(confidence, freedom) * float(np.sqrt(variance))
-    low, high = mean - half, mean + half
-    p_value = _p_value(mean / float(np.sqrt(variance)), freedom)
-    return Difference(mean, low, high, p_value, outcome_of(low, high, margin), tuple(float(d) for d in by_seed))
+    found = contrast(statistic, [treatment, control], [1.0, -1.0])
+    low, high = found.interval(confidence)
+    return Difference(found.value, low, high, found.p_value, outcome_of(low, high, margin), found.by_seed)
+
+
+def contrast(statistic: Statistic, arms: Sequence[Sequence[int]], weights: Sequence[float]) -> Contrast:
+    """Return a weighted sum of arms, paired by seed and by lesion.
+
+    Args:
+        statistic: The score of all fits.
+        arms: The indices of each arm's S fits, in the same order of seeds.
+        weights: One for each arm.
+
+    Raises:
+        InputError: arms with different numbers of fits, or without any.
+    """
+    seeds = len(arms[0])
+    for arm in arms:
+        if len(arm) != seeds or not seeds:
+            raise InputError(f"{seeds} fits cannot be paired with {len(arm)}; fit both arms with every seed")
+    of_arm = np.asarray(weights)
+    by_seed = of_arm @ statistic.values[np.array(arms)]
+    of_fit = np.zeros(len(statistic.values))
+    np.add.at(of_fit, np.array(arms), of_arm[:, None] / seeds)
+    lesion_parts = np.maximum(np.einsum("f,cfg,g->c", of_fit, statistic.covariance, of_fit), 0)
+    floor = statistic.floor * float((of_arm**2).max())
+    variance, freedom = _variance(by_seed, lesion_parts, statistic.lesions, floor)
+    return Contrast(float(by_seed.mean()), float(np.sqrt(variance)), freedom, tuple(float(d) for d in by_seed))
 
 
 def outcome_of(low: float, high: float, margin: float) -> Outcome:
@@ -265,17 +168,32 @@ def outcome_of(low: float, high: float, margin: float) -> Outcome:
     return "harms" if high < 0 else "inconclusive"
 
 
-def _variance(by_seed: FloatArray, covariance: FloatArray, statistic: Statistic) -> tuple[float, float]:
-    """Return the variance of the mean over seeds and its degrees of freedom; covariance is float64 (C, S, S)."""
+def student_quantile(confidence: float, freedom: float) -> float:
+    """Return the quantile of Student's t that a two-sided interval reaches to."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + confidence) / 2))
+
+
+def student_tail(t: float, freedom: float) -> float:
+    """Return the probability of a value above t."""
+    from scipy.special import stdtr
+
+    return float(stdtr(freedom, -t))
+
+
+def _variance(
+    by_seed: FloatArray, lesion_parts: FloatArray, lesions: npt.NDArray[np.int64], floor: float
+) -> tuple[float, float]:
+    """Return the variance of the mean over seeds and its degrees of freedom, from each class's lesion part (C,)."""
     seeds = len(by_seed)
-    of_class = np.maximum(covariance.mean(axis=(1, 2)), 0)
-    lesion_part = float(of_class.sum())
-    spare = np.maximum(statistic.lesions - 1, 1)
-    lesion_freedom = float(lesion_part**2 / (of_class**2 / spare).sum()) if lesion_part > 0 else float(spare.sum())
+    lesion_part = float(lesion_parts.sum())
+    spare = np.maximum(lesions - 1, 1)
+    lesion_freedom = float(lesion_part**2 / (lesion_parts**2 / spare).sum()) if lesion_part > 0 else float(spare.sum())
     seed_part = float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
     total = lesion_part + seed_part
-    if total <= statistic.floor:
-        return statistic.floor, lesion_freedom
+    if total <= floor:
+        return floor, lesion_freedom
     if seeds == 1:
         return total, lesion_freedom
     guarded = seed_part * (seeds + 1) / (seeds - 1)
@@ -292,29 +210,3 @@ def _wilson(mean: float, variance: float, floor: float, quantile: float) -> tupl
     centre = (mean + quantile**2 / (2 * effective)) / shrink
     half = quantile / shrink * float(np.sqrt(mean * (1 - mean) / effective + quantile**2 / (4 * effective**2)))
     return max(centre - half, 0.0), min(centre + half, 1.0)
-
-
-def _quantile(confidence: float, freedom: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, (1 + confidence) / 2))
-
-
-def _p_value(t: float, freedom: float) -> float:
-    from scipy.special import stdtr
-
-    return float(2 * stdtr(freedom, -abs(t)))
-
-
-def _redrawn_sums(values: FloatArray, resamples: int, seed: int, stratum: int) -> FloatArray:
-    """Return (R, F) column sums of `values` (n, F) over R redraws of its n rows with replacement."""
-    n = len(values)
-    generator = numpy_generator(seed, "lesion bootstrap", stratum)
-    at_once = max(1, _CELLS_AT_ONCE // n)
-    sums = []
-    for start in range(0, resamples, at_once):
-        rows = min(at_once, resamples - start)
-        drawn = generator.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
-        times = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
-        sums.append(times.astype(np.float64) @ values)
-    return np.vstack(sums)

@@ -16,7 +16,8 @@ from pydantic import Field
 from dermsynth.core.config import Config
 from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.metrics import scores, statistics
-from dermsynth.metrics.statistics import Difference, Lesions, Outcome, Recalls, Statistic
+from dermsynth.metrics.lesions import Lesions, Recalls, Statistic, auc_statistic, bootstrap_recalls
+from dermsynth.metrics.statistics import Difference, Outcome
 from dermsynth.trials import wording
 from dermsynth.trials.evidence import Evidence
 
@@ -163,7 +164,7 @@ def judge(
         raise ConfigError(f"generators is {generators}; expected 0 or more")
     evidence = Evidence.read(fits, seeds, endpoint.split)
     lesions = Lesions.of(evidence.labels, evidence.lesion_ids, len(evidence.classes))
-    recalls = statistics.bootstrap_recalls(
+    recalls = bootstrap_recalls(
         (evidence.predicted == evidence.labels).T, lesions, resamples=endpoint.resamples, seed=endpoint.seed
     )
     comparisons = tuple(
@@ -244,7 +245,7 @@ def _arms(
 ) -> dict[str, Arm]:
     shares = np.bincount(evidence.labels, minlength=len(evidence.classes)) / len(evidence.labels)
     balanced, accuracy = recalls.balanced_accuracy(), recalls.combined(shares)
-    auc = statistics.auc_statistic(evidence.labels, evidence.probabilities, lesions)
+    auc = auc_statistic(evidence.labels, evidence.probabilities, lesions)
     predicted = evidence.predicted
 
     def band(statistic: Statistic, arm: str) -> Band:
