@@ -79,6 +79,31 @@ def diff(first: Pool, second: Annotated[Path, typer.Argument(metavar="OTHER", he
         typer.echo(f"  {name}: {one} | {other}")
 
 
+@command(pool_app, "path-rank")
+def path_rank(
+    fit: Annotated[Path, typer.Argument(metavar="FIT", help="A finished fit on this cohort and split.")],
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort with a split.")],
+    label: Annotated[str, typer.Option("--class", metavar="CLASS", help="The class.", show_default=False)],
+    keep: Annotated[float, typer.Option(metavar="F", help="Share of its training images that stay.")],
+    out: Out,
+    force: Force = False,
+) -> None:
+    """Keep the training images of a class that a classifier takes for it most surely.
+
+    Writes the same cohort with the others unused, as the target domain of an algorithm that translates (paper 002).
+    """
+    from dermsynth.cohorts.cohort import Cohort
+    from dermsynth.pools.path_rank import path_rank as run
+
+    ranked = run(fit, Cohort.open(cohort), label, keep, out, force=force)
+    facts = ranked.card["path_rank"]
+    typer.echo(
+        f"{out}: {facts['kept']:,} of {facts['of']:,} training images of '{label}' stay, "
+        f"with a probability of {facts['least_probability']:.3f} or more; ranks in {out / 'ranks.parquet'}"
+    )
+    typer.echo(f"Next: dermsynth train cyclegan {out} --set 'source=[…]' --set 'target=[{label}]' --out …")
+
+
 @command(pool_app, "stage")
 def stage(
     pool: Pool,

@@ -116,16 +116,22 @@ def gather(
             "split the cohort again or leave the class out when ingesting"
         )
     kept = hold_out(part, config.held_out, config.seed)
-    seen = part.table.select(IDENTIFIERS)
     # A generator that is trained further has seen what it saw before; one that learns from synthetic images of a
-    # staged cohort, what made these saw.
-    for folder in (start.path if start else None, cohort.path):
-        if folder is not None and (folder / SEEN).exists():
-            before = pl.read_parquet(folder / SEEN).select(IDENTIFIERS).cast(seen.schema)
-            seen = pl.concat([seen, before]).unique(maintain_order=True)
+    # staged cohort, what made these saw; one that learns from ranked images, what the ranking classifier saw.
+    seen = seen_with(part, start.path if start else None, cohort.path)
     material = TrainingImages(part.select(~kept), part.select(kept), classes, cohort.classes, seen)
     _check_batch(material, settings.batch_size, where)
     return material
+
+
+def seen_with(part: Cohort, *folders: Path | None) -> pl.DataFrame:
+    """Return the identifiers of the images of a part, and of those that the artefacts in these folders had seen."""
+    seen = part.table.select(IDENTIFIERS)
+    for folder in folders:
+        if folder is not None and (folder / SEEN).exists():
+            before = pl.read_parquet(folder / SEEN).select(IDENTIFIERS).cast(seen.schema)
+            seen = pl.concat([seen, before]).unique(maintain_order=True)
+    return seen
 
 
 def hold_out(part: Cohort, most: int, seed: int) -> NDArray[np.bool_]:
