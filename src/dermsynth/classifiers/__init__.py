@@ -33,9 +33,14 @@ class Family:
 
 MODELS = {
     "small-cnn": Family(f"{_NETWORKS}.small_cnn:small_cnn", frozenset({"width"})),
+    "mobilenet-v1": Family(f"{_NETWORKS}.scratch:mobilenet_v1", frozenset({"width", "stem"})),
+    "resnet-18": Family(f"{_NETWORKS}.scratch:resnet_18", frozenset({"width", "stem"})),
+    "resnet-50": Family(f"{_NETWORKS}.scratch:resnet_50", frozenset({"width", "stem"})),
+    "hf": Family(f"{_NETWORKS}.hub:pretrained", frozenset({"input_px", "fresh"}), "FOLDER"),
 }
 BACKBONES = {
     "small-cnn": f"{_NETWORKS}.small_cnn:SmallCnn",
+    "vision": f"{_NETWORKS}.vision:Vision",
 }
 """The classes of backbones by `kind`, for networks that are made again from their settings."""
 

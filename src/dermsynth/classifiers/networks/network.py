@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -18,11 +19,13 @@ class Backbone(nn.Module, ABC):
         kind: Its name in `dermsynth.classifiers.BACKBONES`; `kind` and `settings` make the same network again.
         dimensions: Number of features of an image.
         least_px: Side of the smallest image that it can take.
+        origin: Where its first weights came from, as plain JSON values; None for weights drawn at random.
     """
 
     kind: ClassVar[str]
     dimensions: int
     least_px: int
+    origin: Mapping[str, Any] | None = None
 
     @property
     @abstractmethod
@@ -74,7 +77,8 @@ class Network(nn.Module):
     @property
     def description(self) -> dict[str, Any]:
         """Return plain JSON values from which `dermsynth.classifiers.rebuild` makes this network again."""
-        return {"backbone": self.backbone.kind, "settings": self.backbone.settings}
+        backbone = self.backbone
+        return {"backbone": backbone.kind, "settings": backbone.settings, "origin": backbone.origin}
 
     def parts(self) -> list[nn.Module]:
         """Return modules from the input to the head, the head last, that hold every parameter once."""
