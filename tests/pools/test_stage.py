@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +36,19 @@ def test_a_pool_that_saw_a_test_lesion_is_refused(tmp_path: Path) -> None:
         stage(cohort, make_pool(tmp_path / "pool", cohort, {"mel": 4}, seen=cohort.table), tmp_path / "staged")
 
 
-def test_another_size_is_refused(tmp_path: Path) -> None:
+def test_smaller_synthetic_images_are_enlarged(tmp_path: Path) -> None:
     cohort = make_cohort()
-    with pytest.raises(InputError, match="cannot join images of 16 px and 8 px"):
-        stage(cohort, make_pool(tmp_path / "pool", cohort, {"mel": 4}, size_px=8), tmp_path / "staged")
+    pool = make_pool(tmp_path / "pool", cohort, {"mel": 4}, size_px=8)
+    staged = stage(cohort, pool, tmp_path / "staged")
+    assert staged.size_px == 16
+    means = staged.images[-4:].mean((1, 2)), pool.images[:].mean((1, 2))
+    np.testing.assert_allclose(*means, atol=4)
+
+
+def test_larger_synthetic_images_are_refused(tmp_path: Path) -> None:
+    cohort = make_cohort()
+    with pytest.raises(InputError, match="ingest the cohort at 32 px or more"):
+        stage(cohort, make_pool(tmp_path / "pool", cohort, {"mel": 4}, size_px=32), tmp_path / "staged")
 
 
 def test_refined_images_name_the_synthetic_ones_and_all_that_was_seen(tmp_path: Path) -> None:
@@ -59,3 +69,9 @@ def test_refined_images_name_the_synthetic_ones_and_all_that_was_seen(tmp_path: 
     assert "other lesion" in set(known["lesion_id"])
     assert set(pool.table["image_id"]) <= set(known["image_id"])
     assert len(mix(cohort, Cohort.open(tmp_path / "refined"))) == len(cohort.part("train")) + 10
+
+
+def test_a_leaky_split_stays_marked(tmp_path: Path) -> None:
+    cohort = replace(make_cohort(), leaky="images of one lesion stand in train and test")
+    pool = make_pool(tmp_path / "pool", cohort, {"mel": 4})
+    assert stage(cohort, pool, tmp_path / "staged").leaky == cohort.leaky

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,28 @@ def split(path: Path | str, config: SplitConfig, *, seed: int = 0, force: bool =
         {folder / SPLIT_CARD: artefacts.json_bytes(card), folder / SPLIT: artefacts.parquet_bytes(table)}
     )
     return Cohort.open(folder)
+
+
+def carry_split(cohort: Cohort, table: pl.DataFrame, classes: Sequence[str], folder: Path) -> None:
+    """Write the split of a cohort that was made from another one, in the way and with the mark of that one's.
+
+    Args:
+        cohort: The one it was made from.
+        table: `image_id`, `lesion_id`, `label` and `split` of every image of the new one, in its order.
+        classes: Its classes.
+        folder: Where it is being made.
+    """
+    counted = {(part, label): n for part, label, n in table.group_by("split", "label").len().iter_rows()}
+    before = None if cohort.path is None else cohort.path / SPLIT_CARD
+    known = json.loads(before.read_text(encoding="utf-8")) if before and before.exists() else {}
+    card = {
+        **known,
+        "leaky": cohort.leaky,
+        "counts": {part: {label: counted.get((part, label), 0) for label in classes} for part in (*PARTS, UNUSED)},
+        "sha256": assignment_hash(table),
+    }
+    artefacts.write_json(folder / SPLIT_CARD, card)
+    artefacts.write_parquet(folder / SPLIT, table.select("image_id", "lesion_id", "split"))
 
 
 def assign(

@@ -5,7 +5,6 @@ They become the target domain of an algorithm that translates, so that it learns
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -15,7 +14,8 @@ import numpy as np
 import polars as pl
 
 from dermsynth.classifiers.trained import TrainedClassifier
-from dermsynth.cohorts.cohort import IMAGES, MASKS, PARTS, SPLIT, SPLIT_CARD, TABLE, UNUSED, Cohort, assignment_hash
+from dermsynth.cohorts.cohort import IMAGES, MASKS, TABLE, UNUSED, Cohort
+from dermsynth.cohorts.split import carry_split
 from dermsynth.core import artefacts
 from dermsynth.core.config import nearest
 from dermsynth.core.errors import InputError
@@ -88,7 +88,7 @@ def path_rank(
         for name in (TABLE, IMAGES, MASKS):
             if (cohort.path / name).exists():
                 _share(cohort.path / name, draft.path / name)
-        _write_split(cohort, parts, draft.path)
+        carry_split(cohort, cohort.table.with_columns(split=parts), cohort.classes, draft.path)
         artefacts.write_parquet(draft.path / SEEN, seen_with(train, cohort.path))
         artefacts.write_parquet(draft.path / RANKS, ranks)
         made_again = {"kind", "dermsynth", "created", "versions", "files"}
@@ -103,18 +103,3 @@ def _share(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _write_split(cohort: Cohort, parts: pl.Series, folder: Path) -> None:
-    assert cohort.path is not None
-    split = cohort.table.select("image_id", "lesion_id").with_columns(split=parts)
-    counted = cohort.table.with_columns(split=parts).group_by("split", "label").len()
-    counts = {(part, name): n for part, name, n in counted.iter_rows()}
-    before = cohort.path / SPLIT_CARD
-    card = {
-        **(json.loads(before.read_text(encoding="utf-8")) if before.exists() else {"leaky": cohort.leaky}),
-        "counts": {part: {name: counts.get((part, name), 0) for name in cohort.classes} for part in (*PARTS, UNUSED)},
-        "sha256": assignment_hash(split),
-    }
-    (folder / SPLIT_CARD).write_bytes(artefacts.json_bytes(card))
-    artefacts.write_parquet(folder / SPLIT, split)
