@@ -11,7 +11,8 @@ from tests.helpers import make_cohort
 
 from dermsynth.algorithms.dcgan import Dcgan, DcganConfig
 from dermsynth.core.errors import InputError
-from dermsynth.reports.latent import STEPS, great_circle, rows
+from dermsynth.core.randomness import torch_generator
+from dermsynth.reports.latent import STEPS, great_circle, morphs, rows
 from dermsynth.training.config import TrainConfig
 from dermsynth.training.loop import train
 
@@ -43,3 +44,23 @@ def test_there_is_a_row_for_every_class_along_the_same_path(run: Path) -> None:
 def test_an_unknown_class_is_refused(run: Path) -> None:
     with pytest.raises(InputError, match="did not practise class 'mle'; did you mean 'mel'"):
         rows(run, ["mle"])
+
+
+def test_a_morph_goes_from_one_class_to_the_other_with_the_same_noise(run: Path) -> None:
+    from dermsynth.pools.trained import Trained
+    from dermsynth.training.samples import generate
+
+    shown = morphs(run, "nv", "mel", count=2)
+    assert [row.name for row in shown] == ["nv → mel", "nv → mel"]
+    trained = Trained.open(run)
+    algorithm, generator = trained.network
+    noise = torch.randn(algorithm.latent, generator=torch_generator(0, "morph", 1)).repeat(2, 1)
+    ends = generate(algorithm, generator, noise, torch.tensor([2, 1])).numpy()
+    np.testing.assert_array_equal(shown[1].images[[0, -1]], ends)
+    steps = np.abs(np.diff(shown[1].images.astype(int), axis=0)).mean((1, 2, 3))
+    assert (steps < 0.5 * np.abs(ends[1].astype(int) - ends[0]).mean()).all()
+
+
+def test_a_morph_between_a_class_and_itself_is_refused(run: Path) -> None:
+    with pytest.raises(InputError, match="nothing changes"):
+        morphs(run, "nv", "nv")

@@ -13,7 +13,7 @@ from tests.algorithms.tiny import SIZE_PX, TINY
 from tests.helpers import make_cohort
 
 from dermsynth.algorithms import ALGORITHMS, algorithm_class
-from dermsynth.core.randomness import numpy_generator
+from dermsynth.core.randomness import global_torch_seed, numpy_generator
 from dermsynth.training import checkpoint
 from dermsynth.training.config import TrainConfig
 from dermsynth.training.loop import train
@@ -72,3 +72,25 @@ def test_every_loss_is_finite_and_the_generator_moves(name: str, tmp_path: Path)
     assert losses
     assert np.isfinite(losses).all()
     assert lines(out / "looks.jsonl")[-1]["change"] > 0
+
+
+@pytest.mark.parametrize("name", sorted(set(TINY) - {"cyclegan"}))
+def test_a_whole_share_of_a_class_is_that_class_and_half_shares_lie_between(name: str) -> None:
+    chosen = algorithm_class(name)
+    settings = {**TINY[name], **({"truncation": 0.5} if name == "stylegan2" else {})}
+    with global_torch_seed(0, "shares"):
+        algorithm = chosen(chosen.Config(**settings), SIZE_PX[name], ("a", "b", "c"))
+        noise = torch.randn(4, algorithm.latent)
+    generator = algorithm.networks["generator"].eval()
+    for parameter in generator.parameters():  # some start at zero, where no class shows
+        torch.nn.init.normal_(parameter, 0.1, 0.3, generator=torch.Generator().manual_seed(parameter.numel()))
+    with torch.no_grad():
+        labels = torch.tensor([0, 1, 2, 1])
+        whole = algorithm.draw(generator, noise, labels)
+        shares = torch.nn.functional.one_hot(labels, 3).float()
+        torch.testing.assert_close(algorithm.draw(generator, noise, shares), whole, rtol=1e-4, atol=1e-4)
+        other = algorithm.draw(generator, noise, labels.roll(1))
+        between = algorithm.draw(generator, noise, (shares + shares.roll(1, 0)) / 2)
+    assert not torch.equal(whole, other)
+    assert not torch.equal(between, whole)
+    assert not torch.equal(between, other)

@@ -197,6 +197,18 @@ class Algorithm(ABC):
         """
         return None
 
+    def feature_layers(self) -> nn.Sequential | None:
+        """Return the discriminator's layers from images to features N x D, for classifiers that begin with them.
+
+        They are its own modules, with its weights. None where there is no such network: without a discriminator, or
+        with one that must be told the class, compares the images of a batch, or judges places apart.
+        """
+        return None
+
+    def class_layer(self) -> nn.Linear | None:
+        """Return the layer from these features to the logits of the classes; None where D tells no classes apart."""
+        return None
+
     def advance(self, networks: Iterable[nn.Module], images_seen: int, budget: int) -> None:  # noqa: B027
         """Tell networks how far the training is: called before every step, and before an average is sampled.
 
@@ -209,7 +221,7 @@ class Algorithm(ABC):
         Args:
             generator: The averaged copy of the network `generator`.
             noise: N x latent, standard normal float32.
-            labels: N, int64.
+            labels: N, int64; or N x K float32, the shares of the K classes in an image between them.
         """
         images: Tensor = generator(noise, labels)
         return images

@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from dermsynth.algorithms import losses
 from dermsynth.algorithms.augment import Augmentation, DiscriminatingConfig
 from dermsynth.algorithms.base import Adam, Algorithm, Batch, Phase, Scalars, Sgd
-from dermsynth.algorithms.layers import doublings, he_init, with_class
+from dermsynth.algorithms.layers import class_vector, doublings, he_init, with_class
 from dermsynth.core.errors import InputError
 
 _COARSEST_PX = 8
@@ -286,8 +286,8 @@ class ClassPlane(nn.Module):
         """Return N x (C + maps) x S x S."""
         if self.linear is None:
             return maps
-        one_hot = F.one_hot(labels, self.linear.in_features).to(maps.dtype)
-        plane = self.linear(one_hot).relu().view(-1, 1, self.size_px, self.size_px)
+        of_class = class_vector(labels, self.linear.in_features).to(maps.dtype)
+        plane = self.linear(of_class).relu().view(-1, 1, self.size_px, self.size_px)
         return torch.cat([maps, plane.to(maps.dtype)], dim=1)
 
 

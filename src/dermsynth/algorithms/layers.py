@@ -13,7 +13,18 @@ def with_class(noise: Tensor, labels: Tensor, condition: int) -> Tensor:
     """Return noise N x latent with the class appended as a one-hot vector; `condition` 0 appends nothing."""
     if not condition:
         return noise
-    return torch.cat([noise, F.one_hot(labels, condition).to(noise.dtype)], dim=1)
+    return torch.cat([noise, class_vector(labels, condition).to(noise.dtype)], dim=1)
+
+
+def class_vector(labels: Tensor, condition: int) -> Tensor:
+    """Return N x K for K = `condition` classes: one-hot for labels N; shares of classes, N x K, as they are."""
+    return labels if labels.is_floating_point() else F.one_hot(labels, condition)
+
+
+def embedded(embedding: nn.Embedding, labels: Tensor) -> Tensor:
+    """Return the vectors of labels N, or between them for shares of classes, N x K."""
+    found: Tensor = labels @ embedding.weight if labels.is_floating_point() else embedding(labels)
+    return found
 
 
 def own_class(scores: Tensor, labels: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from dermsynth.algorithms import losses
 from dermsynth.algorithms.augment import Augmentation, DiscriminatingConfig
 from dermsynth.algorithms.base import Adam, Algorithm, Batch, Phase, Scalars
 from dermsynth.algorithms.convolution import Conv2d
-from dermsynth.algorithms.layers import doublings
+from dermsynth.algorithms.layers import doublings, embedded
 from dermsynth.core.errors import InputError
 
 _FIRST_PX, _LARGEST_PX = 4, 256
@@ -152,6 +152,11 @@ class R3gan(Algorithm):
         """Return this step's fake images; both phases use the same ones, since G changes only after the second."""
         return batch.once("fake", lambda: self.generator(batch.noise, batch.labels))
 
+    def feature_layers(self) -> nn.Sequential | None:
+        """Return the discriminator's layers but the last."""
+        net = self.discriminator
+        return nn.Sequential(net.from_rgb, *net.stages, net.basis, nn.Flatten())
+
     def real(self, batch: Batch) -> Tensor:
         """Return this step's real images as the discriminator sees them."""
         return batch.once("real", lambda: self.augmentation(batch.images, batch, "real"))
@@ -187,7 +192,7 @@ class Generator(nn.Module):
     def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
         """Return images in float32, whatever the precision of the layers."""
         if self.embed is not None:
-            noise = torch.cat([noise, self.embed(labels)], dim=1)
+            noise = torch.cat([noise, embedded(self.embed, labels)], dim=1)
         first = self.basis * self.modulate(noise)[:, :, None, None]
         images: Tensor = self.to_rgb(self.stages(first.contiguous(memory_format=torch.channels_last)))
         return images.float()

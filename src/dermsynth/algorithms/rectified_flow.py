@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dermsynth.algorithms.base import Adam, Algorithm, AlgorithmConfig, Batch, Phase, Scalars
-from dermsynth.algorithms.layers import doubling_maps, doublings
+from dermsynth.algorithms.layers import doubling_maps, doublings, embedded
 from dermsynth.core.errors import InputError
 
 _LAST_PX = 8
@@ -177,7 +177,10 @@ class RectifiedFlow(Algorithm):
 
         Their strength w is our guidance - 1, so that guidance 1 is the plain conditional velocity.
         """
-        guidance, nothing = self.config.guidance, torch.full_like(labels, self.condition)
+        guidance = self.config.guidance
+        nothing = torch.full((len(labels),), self.condition, device=labels.device)
+        if labels.is_floating_point():  # shares of classes, and none of "no class"
+            labels, nothing = F.pad(labels, (0, 1)), F.one_hot(nothing, self.condition + 1).to(labels.dtype)
 
         def velocity(points: Tensor, times: Tensor) -> Tensor:
             if not self.condition or guidance == 1:
@@ -295,7 +298,7 @@ class VelocityNetwork(nn.Module):
         octaves = torch.linspace(0, 7, _FREQUENCIES, device=times.device)
         phases = times[:, None] * torch.pi * 2**octaves
         found: Tensor = self.time(torch.cat([phases.cos(), phases.sin()], dim=1))
-        return F.silu(found if self.label is None else found + self.label(labels))
+        return F.silu(found if self.label is None else found + embedded(self.label, labels))
 
     def unet(self, x: Tensor, told: Tensor) -> Tensor:
         """Return the residual, N x 3 x S x S. The ways across are added, which is cheaper than joining maps."""

@@ -26,7 +26,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from pydantic import Field
@@ -42,6 +42,7 @@ from dermsynth.algorithms.layers import (
     MinibatchDeviation,
     capped_maps,
     doublings,
+    embedded,
     pixel_norm,
 )
 from dermsynth.core.errors import InputError
@@ -230,7 +231,7 @@ class Generator(nn.Module):
         """Return the style of every layer, N x layers x latent, float32."""
         style: Tensor = self.mapping(noise, labels)
         if not self.training and self.truncation < 1:
-            style = self.mean_style[self._row(labels)].lerp(style, self.truncation)
+            style = self._mean_of(labels).lerp(style, self.truncation)
         return style[:, None].expand(-1, self.synthesis.layers, -1)
 
     @torch.no_grad()
@@ -249,6 +250,12 @@ class Generator(nn.Module):
         moved = torch.where(self.path_length == 0, length, self.path_length.lerp(length, 0.01))
         self.path_length.copy_(moved)
         return moved
+
+    def _mean_of(self, labels: Tensor) -> Tensor:
+        """Return N x latent, or 1 x latent where all classes have one mean."""
+        if len(self.mean_style) == 1:
+            return cast(Tensor, self.mean_style)
+        return labels @ self.mean_style if labels.is_floating_point() else self.mean_style[labels]
 
     def _row(self, labels: Tensor) -> Tensor:
         return labels if len(self.mean_style) > 1 else torch.zeros_like(labels)
@@ -270,7 +277,7 @@ class Mapper(nn.Module):
         with torch.autocast(noise.device.type, enabled=False):
             x = pixel_norm(noise)
             if self.embedding is not None:
-                x = torch.cat([x, pixel_norm(self.embedding(labels))], dim=1)
+                x = torch.cat([x, pixel_norm(embedded(self.embedding, labels))], dim=1)
             for layer in self.layers:
                 x = F.leaky_relu(layer(x), 0.2)
         return x

@@ -100,6 +100,29 @@ def latent(
     typer.echo(f"{out}: {', '.join(row.name for row in shown)}")
 
 
+@command(preview_app, "morph")
+def morph(
+    run: Annotated[Path, typer.Argument(help="A run that 'dermsynth train' finished.")],
+    out: Figure,
+    source: Annotated[str, typer.Option("--from", metavar="CLASS", help="The class on the left.", show_default=False)],
+    target: Annotated[str, typer.Option("--to", metavar="CLASS", help="The class on the right.", show_default=False)],
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="Rows.")] = 6,
+    seed: Seed = 0,
+    force: Replace = False,
+) -> None:
+    """Draw images that turn from one class into another.
+
+    A row keeps its noise; from left to right the share of the second class grows.
+    """
+    from dermsynth.core.artefacts import write_atomically
+    from dermsynth.reports.latent import morphs
+    from dermsynth.reports.sheets import drawn
+
+    _check_free(out, force=force)
+    write_atomically(out, drawn(morphs(run, source, target, count, seed)))
+    typer.echo(f"{out}: {count} × {source} to {target}")
+
+
 @command(preview_app, "nearest")
 def nearest(
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort that the pool's generator learnt from.")],

@@ -1,4 +1,4 @@
-"""A figure of a generator's latent space: a path between two noise vectors, the same one for every class."""
+"""Figures of what a generator's inputs do: paths between two noise vectors, and between two classes."""
 
 from __future__ import annotations
 
@@ -37,13 +37,7 @@ def rows(run: Path | str, classes: Sequence[str] = (), seed: int = 0) -> list[Ro
     """
     import torch
 
-    trained = Trained.open(run)
-    if trained.translates:
-        raise InputError(f"{run}: {trained.name} makes images from images and has no latent space to walk in")
-    practised = [name for name in trained.classes if trained.card["train_counts"].get(name)]
-    for name in classes:
-        if name not in practised:
-            raise InputError(f"{run}: did not practise class '{name}'; {nearest(name, practised)}")
+    trained, practised = _opened(run, classes)
     algorithm, generator = trained.network
     first, last = (torch.randn(algorithm.latent, generator=torch_generator(seed, "latent path", end)) for end in (0, 1))
     path = great_circle(first, last, STEPS).to(trained.fabric.device)
@@ -53,6 +47,55 @@ def rows(run: Path | str, classes: Sequence[str] = (), seed: int = 0) -> list[Ro
         labels = torch.full((STEPS,), trained.classes.index(name), device=path.device)
         found.append(Row(name, trained.name, generate(algorithm, generator, path, labels).numpy(), captions))
     return found
+
+
+def morphs(run: Path | str, source: str, target: str, count: int = 6, seed: int = 0) -> list[Row]:
+    """Return a row per noise vector: its image of one class, of the other, and of shares of both between them.
+
+    A generator that knows what tells two classes apart changes that along a row and leaves the rest alone. Between
+    classes it was never trained, so an image in the middle is no prediction of a lesion on its way from one to the
+    other.
+
+    Args:
+        run: A finished run, with two classes or more, of an algorithm that draws from noise.
+        source: The class on the left.
+        target: The class on the right.
+        count: Rows.
+        seed: Another one shows other noise.
+
+    Raises:
+        InputError: a run that translates, an unknown class, or twice the same.
+        ArtefactError: `run` is no finished run.
+    """
+    import torch
+
+    trained, _ = _opened(run, (source, target))
+    if source == target:
+        raise InputError(f"{run}: from '{source}' to '{target}' nothing changes; choose two classes")
+    algorithm, generator = trained.network
+    device = trained.fabric.device
+    shares = torch.zeros(STEPS, len(trained.classes))
+    shares[:, trained.classes.index(target)] = torch.linspace(0, 1, STEPS)
+    shares[:, trained.classes.index(source)] = torch.linspace(1, 0, STEPS)
+    captions = [f"{number / (STEPS - 1):.2f}" for number in range(STEPS)]
+    found = []
+    for number in range(count):
+        noise = torch.randn(algorithm.latent, generator=torch_generator(seed, "morph", number))
+        images = generate(algorithm, generator, noise.repeat(STEPS, 1).to(device), shares.to(device))
+        found.append(Row(f"{source} → {target}", trained.name, images.numpy(), captions))
+    return found
+
+
+def _opened(run: Path | str, classes: Sequence[str]) -> tuple[Trained, list[str]]:
+    """Return the run and the classes that it practised; raises InputError for others, and for one that translates."""
+    trained = Trained.open(run)
+    if trained.translates:
+        raise InputError(f"{run}: {trained.name} makes images from images and has no latent space to walk in")
+    practised = [name for name in trained.classes if trained.card["train_counts"].get(name)]
+    for name in classes:
+        if name not in practised:
+            raise InputError(f"{run}: did not practise class '{name}'; {nearest(name, practised)}")
+    return trained, practised
 
 
 def great_circle(first: Tensor, last: Tensor, steps: int) -> Tensor:
