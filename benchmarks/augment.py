@@ -23,7 +23,8 @@ import numpy as np
 
 from common import CLASSES, random_cohort, timed
 from dermsynth.classifiers.config import FitConfig
-from dermsynth.classifiers.fit import _Fit
+from dermsynth.classifiers.run import Run
+from dermsynth.classifiers.schedule import turn
 from dermsynth.cohorts.augment import ClassicalAugmentation, augment
 from dermsynth.cohorts.augment.mixing import mix
 from dermsynth.core.randomness import torch_generator
@@ -50,10 +51,11 @@ def main() -> None:
     options = parser.parse_args()
     set_threads(options.threads)
     train = random_cohort(2048, options.size)
-    run = _Fit(train, train, FitConfig(batch_size=options.batch), np.arange(len(train)), None)
+    config = FitConfig(batch_size=options.batch)
+    run = Run(train, train, config, np.arange(len(train)))
     images, labels = run.feed.batch(0)
     variants: dict[str, Callable[[], object]] = {
-        "step": lambda: run._one_step(0),
+        "step": lambda: run.learn(0, turn(config, 0)),
         "feed": lambda: run.feed.batch(0),
         **{
             name: lambda config=config: augment(images, config, torch_generator(0, "augment"))  # type: ignore[misc]

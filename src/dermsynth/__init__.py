@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dermsynth.audits.cohort import audit_cohort
     from dermsynth.audits.paper import audit_paper, load_paper
     from dermsynth.classifiers.config import FitConfig
+    from dermsynth.classifiers.finder import find_rate
     from dermsynth.classifiers.fit import fit
     from dermsynth.cohorts.augment import ClassicalAugmentation
     from dermsynth.cohorts.cohort import Cohort
@@ -53,6 +54,7 @@ _PUBLIC = {
     "audit_paper": "audits.paper",
     "export": "cohorts.export",
     "fetch": "cohorts.published",
+    "find_rate": "classifiers.finder",
     "fit": "classifiers.fit",
     "ingest": "cohorts.ingest",
     "join": "cohorts.join",
@@ -88,6 +90,7 @@ __all__ = [
     "audit_paper",
     "export",
     "fetch",
+    "find_rate",
     "fit",
     "ingest",
     "join",

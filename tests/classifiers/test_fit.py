@@ -12,9 +12,10 @@ import polars as pl
 import pytest
 import torch
 from safetensors.numpy import load_file
+from tests.classifiers.discs import CLASSES, QUICK, TEST, TRAIN, VAL, cohort
 
 from dermsynth.classifiers import build
-from dermsynth.classifiers import fit as module
+from dermsynth.classifiers import run as module
 from dermsynth.classifiers.config import FitConfig
 from dermsynth.classifiers.fit import Progress, fit
 from dermsynth.classifiers.predict import predict
@@ -28,35 +29,6 @@ from dermsynth.core.randomness import global_torch_seed, numpy_generator
 from dermsynth.metrics.scores import balanced_accuracy, recalls
 from dermsynth.training import checkpoint
 from dermsynth.training.device import make_fabric
-
-CLASSES = ("bkl", "mel", "nv")
-QUICK = FitConfig(width=4, budget_kimg=0.8, batch_size=16, evaluations=4, learning_rate=1e-2)
-
-
-def cohort(name: str, counts: tuple[int, ...], *, contrast: float = 60.0, seed: int = 0) -> Cohort:
-    """Noise of 32 px; each class has a disc brighter in its own colour channel."""
-    generator = numpy_generator(seed, name)
-    labels = np.repeat(np.arange(len(CLASSES)), counts)
-    images = generator.normal(120, 30, (len(labels), 32, 32, 3))
-    y, x = np.mgrid[:32, :32] - 15.5
-    images[np.arange(len(labels)), :, :, labels] += contrast * (np.hypot(x, y) < 9)
-    ids = [f"{name}{number:04d}" for number in range(len(labels))]
-    table = pl.DataFrame(
-        {
-            "image_id": ids,
-            "label": [CLASSES[label] for label in labels],
-            "lesion_id": [f"lesion-{one}" for one in ids],
-            "patient_id": [None] * len(ids),
-            "source": ["test"] * len(ids),
-            "origin": ["real"] * len(ids),
-            "sha256": [""] * len(ids),
-        },
-        schema_overrides={"patient_id": pl.String},
-    )
-    return Cohort.in_memory(table, images.clip(0, 255).astype(np.uint8), CLASSES)
-
-
-TRAIN, VAL, TEST = cohort("train", (60, 60, 60)), cohort("val", (15, 15, 15)), cohort("test", (30, 30, 30))
 
 
 def relabelled(part: Cohort, **columns: Any) -> Cohort:
@@ -177,19 +149,6 @@ def test_augmentation_changes_training_and_is_recorded(tmp_path: Path, fitted: P
     assert read_card(fitted, "fit")["augmentation"] is None
 
 
-def test_the_loss_of_shares_is_the_shares_of_the_losses() -> None:
-    run = module._Fit(TRAIN, VAL, QUICK.changed(precision="fp32"), np.arange(len(TRAIN)), None)
-    images, first = run.feed.batch(0)
-    second = first.flip(0)
-    share = torch.linspace(0, 1, len(first))
-    targets = share[:, None] * torch.eye(3)[first] + (1 - share[:, None]) * torch.eye(3)[second]
-    with torch.no_grad():
-        rows = zip(images.split(1), first.split(1), second.split(1), share, strict=True)
-        run.network.eval()  # batch norm must not see a batch of one
-        parts = [part * run._loss(one, a) + (1 - part) * run._loss(one, b) for one, a, b, part in rows]
-        torch.testing.assert_close(run._loss(images, targets), torch.stack(parts).mean())
-
-
 @pytest.mark.parametrize("mixing", [{"mixup_alpha": 0.4}, {"cutmix_alpha": 1.0}])
 def test_a_network_learns_from_mixed_images(tmp_path: Path, mixing: dict[str, float]) -> None:
     augmentation = ClassicalAugmentation(policy="none", **mixing)
@@ -308,16 +267,6 @@ def test_a_lesion_in_two_parts_is_refused(tmp_path: Path, name: str, other: str)
 def test_a_diverging_fit_stops_and_says_where(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match=r"not finite after \d+ images at learning rate .* lower learning_rate"):
         fit(TRAIN, VAL, TEST, QUICK.changed(learning_rate=1e38), tmp_path / "fit")
-    assert not list(tmp_path.iterdir())
-
-
-def test_stopping_leaves_nothing_behind(tmp_path: Path) -> None:
-    def stop(seen: int, _total: int) -> None:
-        if seen >= 100:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(TRAIN, VAL, TEST, QUICK, tmp_path / "fit", progress=stop)
     assert not list(tmp_path.iterdir())
 
 

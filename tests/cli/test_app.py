@@ -13,6 +13,7 @@ from dermsynth.cli import (  # noqa: F401 - importing registers the commands
     audit,
     data,
     doctor,
+    fit,
     generate,
     pool,
     preview,
@@ -72,7 +73,7 @@ def test_a_class_is_counted_once() -> None:
 def test_commands_stand_in_the_order_of_use() -> None:
     listed = group().list_commands(None)
     first = ["demo", "doctor", "ingest", "join", "split", "audit", "preview", "export"]
-    assert listed == [*first, "train", "sample", "translate", "screen", "measure", "pool", "fit", "trial"]
+    assert listed == [*first, "train", "sample", "translate", "screen", "measure", "pool", "find-rate", "fit", "trial"]
 
 
 def test_short_helps_are_whole_sentences() -> None:
@@ -81,7 +82,7 @@ def test_short_helps_are_whole_sentences() -> None:
 
 
 def test_defaults_of_budgets_are_those_of_the_library() -> None:
-    for command, config in ((trials.fit, FitConfig()), (generate.train, TrainConfig())):
+    for command, config in ((fit.fit, FitConfig()), (generate.train, TrainConfig())):
         assert inspect.signature(command).parameters["kimg"].default == config.budget_kimg  # type: ignore[attr-defined]
 
 

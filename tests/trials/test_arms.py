@@ -50,6 +50,17 @@ def test_oversampling_shows_every_image_of_a_class_equally_often_but_for_one(
         assert of_class.sum() == max(fill_to, len(of_class))
 
 
+@pytest.mark.parametrize("arm", ["weighted", "focal", "logit-adjusted"])
+def test_arms_that_change_the_loss_have_the_images_of_real(material: Material, arm: str) -> None:
+    found, real = ARMS[arm](material), ARMS["real"](material)
+    assert (found.balance, real.balance) == (arm, "none")
+    assert found.counts() == real.counts()
+
+
+def test_the_loss_is_the_only_answer_to_imbalance_of_its_arm(material: Material) -> None:
+    assert {ARMS[arm](material).balance for arm in ENLARGING} == {"none"}
+
+
 def test_oversampling_adds_no_new_image(material: Material) -> None:
     assert set(ARMS["oversampled"](material).cohort.table["origin"]) == {"real"}
 
@@ -78,7 +89,7 @@ def test_the_oracle_adds_real_images_of_new_lesions(material: Material) -> None:
     assert added.height == sum(missing(material.cohort, FILL_TO).values())
 
 
-@pytest.mark.parametrize("arm", [*ENLARGING, "real"])
+@pytest.mark.parametrize("arm", list(ARMS))
 def test_no_arm_holds_an_image_of_val_or_test(material: Material, arm: str) -> None:
     held_out = material.cohort.table.filter(pl.col("split") != "train")["lesion_id"]
     assert not set(ARMS[arm](material).cohort.table["lesion_id"]) & set(held_out)

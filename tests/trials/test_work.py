@@ -25,6 +25,9 @@ NEEDS = {
     "real": set(),
     "classical": set(),
     "oversampled": set(),
+    "weighted": set(),
+    "focal": set(),
+    "logit-adjusted": set(),
     "hybrid": {"pool"},
     "placebo": {"pool"},
     "oracle": {"oracle"},
@@ -124,8 +127,8 @@ def test_an_arm_gets_what_was_drawn_for_its_repeat(planned: Planned) -> None:
 
 
 def test_no_two_jobs_share_a_folder(planned: Planned) -> None:
-    # 1 cohort, 3 runs, 3 pools, 3 oracles and 6 arms x 3 seeds.
-    assert len({job.folder for job in planned.jobs}) == len(planned.jobs) == 28
+    # 1 cohort, 3 runs, 3 pools, 3 oracles and 9 arms x 3 seeds.
+    assert len({job.folder for job in planned.jobs}) == len(planned.jobs) == 37
 
 
 def test_the_cohort_comes_first(planned: Planned) -> None:
@@ -258,9 +261,11 @@ def test_a_fit_trains_on_its_arm_and_judges_on_val_and_test(
     assert called["config"].seed == 8
     assert called["augmentation"] == (ClassicalAugmentation() if arm == "classical" else None)
     before = cohort.part("train").counts()
-    expected = before if arm == "real" else {name: max(15, count) for name, count in before.items()}
+    as_it_is = arm in ("real", "weighted", "focal", "logit-adjusted")
+    expected = before if as_it_is else {name: max(15, count) for name, count in before.items()}
     counted = called["train"].table["label"].gather(called["rows"]).value_counts()
     assert dict(counted.iter_rows()) == called["facts"]["train_counts"] == expected
     new = called["train"].table.filter(~pl.col("image_id").is_in(cohort.table["image_id"].to_list()))
     assert bool(new.height) == bool(NEEDS[arm])
     assert called["facts"]["arm"] == arm
+    assert called["balance"] == (arm if arm in ("weighted", "focal", "logit-adjusted") else "none")

@@ -1,9 +1,13 @@
-"""Fit one classifier: train on an arm's images, choose the state that is best on validation, predict val and test."""
+"""Fit one classifier: train on an arm's images, choose the state that is best on validation, predict val and test.
+
+A fit lives in `OUT.partial` until it is complete. The same call continues what is in there, bit for bit.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,24 +17,25 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dermsynth.classifiers import build
+from dermsynth.classifiers.calibrate import fit_temperature, operating_points
 from dermsynth.classifiers.config import FitConfig
 from dermsynth.classifiers.predict import predict
 from dermsynth.classifiers.predictions import FILE, Predictions, write_predictions
-from dermsynth.cohorts.augment import ClassicalAugmentation, augment
-from dermsynth.cohorts.augment.mixing import mix
+from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
-from dermsynth.core.errors import DivergedError, InputError, LeakageError
-from dermsynth.core.randomness import global_torch_seed, torch_generator
-from dermsynth.metrics.scores import balanced_accuracy
-from dermsynth.training.device import describe, make_fabric
-from dermsynth.training.feed import Feed, in_epochs
+from dermsynth.core.errors import DivergedError, InputError, InterruptedRunError, LeakageError
+from dermsynth.core.locks import alone_in
+from dermsynth.metrics.temperature import tempered
+from dermsynth.training.device import describe
+from dermsynth.training.partial import CHECKPOINT, HISTORY, SETTINGS, PartialRun, flat
+from dermsynth.training.stop import StopRequests
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from dermsynth.classifiers.balance import Balance
+    from dermsynth.classifiers.run import Run
 
-HISTORY, WEIGHTS = "history.jsonl", "classifier.safetensors"
+WEIGHTS = "classifier.safetensors"
 WEIGHTS_PREFIX = "classifier"
 _PROGRESS_CALLS = 100
 
@@ -47,18 +52,19 @@ def fit(
     *,
     rows: NDArray[np.int64] | None = None,
     augmentation: ClassicalAugmentation | None = None,
+    balance: Balance = "none",
     facts: Mapping[str, Any] | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Path:
     """Train a classifier and return its folder.
 
-    The state with the highest balanced accuracy on `val` is kept, of equal ones the earliest. Test images are read
-    once, by that state. Same configuration, cohorts and number of threads: the same bits.
+    The state with the highest score on `val` is kept, of equal ones the earliest. Test images are read once, by that
+    state. Same configuration, cohorts and number of threads: the same bits, also where the fit was stopped between.
 
     Args:
         train: Training images, real or synthetic.
-        val: Real images that choose the state; every class is among them.
+        val: Real images that choose the state, the temperature and the operating points; every class is among them.
         test: Real images that are predicted.
         config: Network and training.
         out: The folder to make: `predictions.parquet` (val and test), `history.jsonl` (a line per scored state),
@@ -66,31 +72,129 @@ def fit(
         rows: The rows of `train` that make one epoch; a row may stand in it several times. Default: every row once.
         augmentation: Alters every training image each time it is seen; where it mixes images, the loss is the cross
             entropy to the shares of their classes. Default: images as they are.
+        balance: What the loss does about unequal classes.
         facts: Go into the card.
-        force: Replace an existing artefact.
+        force: Replace an existing artefact, or start over where a partial fit has other settings.
         progress: Called with images seen and images in all.
 
     Raises:
         InputError: the cohorts have different classes or sizes, a class is missing in `val`, `train` has one class
-            only, or `rows` are not rows of `train`.
+            only, `rows` are not rows of `train`, or `balance` needs images of a class that has none.
         LeakageError: a synthetic image is in `val` or `test`, or a lesion is in two of the three.
         DivergedError: the loss or a prediction is no longer finite.
-        ArtefactError: `out` exists and `force` is false, or the disk is full.
+        ArtefactError: `out` exists and `force` is false, its partial fit has other settings, another process is at work
+            there, or the disk is full.
+        InterruptedRunError: the user stopped it; the state is saved.
     """
-    started = time.monotonic()
+    import torch
+
+    from dermsynth.classifiers.run import Run
+
+    out = artefacts.check_free(Path(out), force=force)
     rows = np.arange(len(train), dtype=np.int64) if rows is None else np.asarray(rows, dtype=np.int64)
     _check(train, val, test, rows)
-    with artefacts.creating(Path(out), "fit", force=force) as draft:
-        run = _Fit(train, val, config, rows, augmentation)
-        run.run(progress)
-        run.restore_chosen()
-        splits = {name: run.predictions(part) for name, part in (("val", val), ("test", test))}
-        write_predictions(draft.path / FILE, splits)
-        run.save(draft.path)
-        draft.card.update(facts or {})
-        draft.card.update(run.facts())
-        draft.card["wall_s"] = round(time.monotonic() - started, 1)
-    return Path(out)
+    what = {
+        "config": config.canonical(),
+        "augmentation": augmentation.canonical() if augmentation else None,
+        "balance": balance,
+    }
+    images = {name: part.identity for name, part in (("train", train), ("val", val), ("test", test))}
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), artefacts.explained_disk_errors(out):
+        run = Run(train, val, config, rows, augmentation, balance)
+        machine = ", ".join(f"{name} {value}" for name, value in describe(run.fabric).items())
+        identity = flat({**what, **images})
+        identity |= {"rows": hashlib.sha256(rows.tobytes()).hexdigest(), "machine": f"{machine}, {torch.__version__}"}
+        folder = out.with_name(f"{out.name}.partial")
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone_in(folder), StopRequests() as stop:
+            artefacts.check_free(out, force=force)  # another process may have finished it meanwhile
+            partial = PartialRun(folder)
+            # Without a checkpoint there is nothing that other settings would throw away.
+            partial.claim(identity, force=force or not partial.checkpoint.exists())
+            try:
+                wall_s = _learn(run, partial.checkpoint, stop, progress)
+                card = {**(facts or {}), **what, **_complete(run, val, test, folder), "wall_s": wall_s}
+            except DivergedError:
+                shutil.rmtree(folder)  # continued, it would diverge again
+                raise
+            artefacts.finish(folder, out, "fit", card, leave_out=(CHECKPOINT, SETTINGS))
+    return out
+
+
+def _learn(run: Run, state: Path, stop: StopRequests, progress: Progress) -> float:
+    """Take the steps that are left, and save the state from time to time; return the seconds of all of them."""
+    from dermsynth.training import checkpoint
+
+    steps, batch_size = run.config.steps, run.config.batch_size
+    saved = started = time.monotonic()
+    if state.exists():
+        tensors, known = checkpoint.load(state)
+        run.restore(tensors, known, state)
+        started -= float(known["wall_s"])
+    while run.step < steps:
+        run.advance()
+        if run.step % max(1, steps // _PROGRESS_CALLS) == 0 or run.step == steps:
+            progress(run.images_seen, steps * batch_size)
+        now = time.monotonic()
+        if stop.requested or now - saved > run.config.checkpoint_every_s:
+            tensors, known = run.state()
+            checkpoint.save(state, tensors, {**known, "wall_s": f"{now - started:.2f}"})
+            saved = now
+        if stop.requested and run.step < steps:
+            raise InterruptedRunError(
+                f"stopped at {run.images_seen:,} of {steps * batch_size:,} images; the state is in {state.parent}: "
+                "run the same command again to continue"
+            )
+    return round(time.monotonic() - started, 1)
+
+
+def _complete(run: Run, val: Cohort, test: Cohort, folder: Path) -> dict[str, Any]:
+    """Let the best state predict, write what later stages read, and return what the card says of it."""
+    from dermsynth.training import checkpoint
+
+    config = run.config
+    run.restore_chosen()
+    found = {
+        name: predict(run.predictor, part, run.fabric, config.tta).astype(np.float64)
+        for name, part in (("val", val), ("test", test))
+    }
+    temperature = fit_temperature(val.labels, found["val"]) if config.calibration == "temperature" else None
+    if temperature is not None:
+        # As they are written: a threshold that is one of them must still be equal to it when they are read.
+        found = {name: tempered(p, temperature["value"]).astype(np.float32).astype(float) for name, p in found.items()}
+    write_predictions(
+        folder / FILE, {name: _predictions(part, found[name]) for name, part in (("val", val), ("test", test))}
+    )
+    lines = "".join(json.dumps(line) + "\n" for line in run.history)
+    artefacts.write_atomically(folder / HISTORY, lines.encode())
+    # One entry only: safetensors writes several in an order that changes from run to run.
+    built = {"model": config.model, "classes": run.classes, **run.network.description}
+    tensors = checkpoint.network_state(WEIGHTS_PREFIX, run.predictor)
+    checkpoint.save(folder / WEIGHTS, tensors, {"classifier": json.dumps(built)})
+    scores = {name: value for name, value in run.chosen_line.items() if name.startswith("val_")}
+    return {
+        "classes": list(run.classes),
+        "size_px": val.size_px,
+        "network": run.network.description,
+        "train_counts": run.train_counts,
+        "parameters": sum(parameter.numel() for parameter in run.network.parameters()),
+        "images_seen": run.images_seen,
+        "chosen_images_seen": run.chosen_line["images_seen"],
+        **scores,
+        "temperature": temperature,
+        "operating_points": operating_points(val.labels, found["val"], run.classes),
+        **describe(run.fabric),
+    }
+
+
+def _predictions(part: Cohort, probabilities: NDArray[np.float64]) -> Predictions:
+    return Predictions(
+        np.array(part.table["image_id"].to_list(), dtype=np.str_),
+        np.array(part.table["lesion_id"].to_list(), dtype=np.str_),
+        part.labels,
+        probabilities,
+        part.classes,
+    )
 
 
 def _check(train: Cohort, val: Cohort, test: Cohort, rows: NDArray[np.int64]) -> None:
@@ -129,143 +233,3 @@ def _check(train: Cohort, val: Cohort, test: Cohort, rows: NDArray[np.int64]) ->
                 f"lesion '{shared['lesion_id'][0]}' (image '{shared['image_id'][0]}') is in {name} and in {other}; "
                 "split the cohort by lesion"
             )
-
-
-class _Fit:
-    """One training run: its network, optimiser and feed, and the best state so far."""
-
-    def __init__(
-        self,
-        train: Cohort,
-        val: Cohort,
-        config: FitConfig,
-        rows: NDArray[np.int64],
-        augmentation: ClassicalAugmentation | None,
-    ) -> None:
-        import torch
-
-        self.val, self.config, self.augmentation = val, config, augmentation
-        self.classes = train.classes
-        self.size_px = train.size_px
-        self.val_labels = val.labels
-        counts = np.bincount(train.labels[rows], minlength=len(self.classes))
-        self.train_counts = {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
-        self.fabric = make_fabric(config.precision)
-        with global_torch_seed(config.seed, "init"):
-            self.network = build(config, len(self.classes), self.size_px)
-        # The union of layouts that `Module.to` accepts is not in its stubs.
-        self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-        self.feed = Feed(train.images, train.labels, in_epochs(rows, config.batch_size, config.seed), self.fabric)
-        self.history: list[dict[str, float | int]] = []
-        self.chosen: dict[str, Tensor] = {}
-        self.chosen_line: dict[str, float | int] = {}
-
-    def run(self, progress: Progress | None) -> None:
-        """Take the steps; score and maybe keep the state at the evaluations."""
-        steps, evaluations = self.config.steps, self.config.evaluations
-        scored = {max(1, round(steps * number / evaluations)) for number in range(1, evaluations + 1)}
-        losses: list[Tensor] = []
-        for step in range(steps):
-            losses.append(self._one_step(step))
-            if step + 1 in scored:
-                self._score(step + 1, losses)
-                losses = []
-            if progress and ((step + 1) % max(1, steps // _PROGRESS_CALLS) == 0 or step + 1 == steps):
-                progress((step + 1) * self.config.batch_size, steps * self.config.batch_size)
-
-    def _one_step(self, step: int) -> Tensor:
-        images, labels = self.feed.batch(step)
-        if self.augmentation:
-            images = augment(images, self.augmentation, torch_generator(self.config.seed, "augment", step))
-            if self.augmentation.mixes:
-                generator = torch_generator(self.config.seed, "mix", step)
-                images, labels = mix(images, labels, len(self.classes), self.augmentation, generator)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._learning_rate(step)
-        loss = self._loss(images, labels)
-        self.fabric.backward(loss)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        return loss.detach()
-
-    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross entropy; `labels` are N classes, or N x classes shares."""
-        import torch.nn.functional as F
-
-        with self.fabric.autocast():
-            return F.cross_entropy(self.network(images), labels)
-
-    def _learning_rate(self, step: int) -> float:
-        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.config.steps))
-
-    def _score(self, step: int, losses: list[Tensor]) -> None:
-        """Write a line of history and keep the state if it is the best. Only here do numbers leave the device."""
-        import torch
-
-        values = torch.stack(losses).double().cpu().numpy()
-        if not np.isfinite(values).all():
-            first = step - len(values) + int(np.flatnonzero(~np.isfinite(values))[0])
-            raise self._diverged("the loss", first)
-        probabilities = predict(self.network, self.val, self.fabric, self.config.tta)
-        if not np.isfinite(probabilities).all():
-            raise self._diverged("a prediction", step - 1)
-        score = balanced_accuracy(self.val_labels, probabilities.argmax(axis=1), len(self.classes))
-        line: dict[str, float | int] = {
-            "images_seen": step * self.config.batch_size,
-            "loss": float(values.mean()),
-            "val_balanced_accuracy": score,
-        }
-        self.history.append(line)
-        if not self.chosen_line or score > self.chosen_line["val_balanced_accuracy"]:
-            self.chosen_line = line
-            self.chosen = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-
-    def _diverged(self, what: str, step: int) -> DivergedError:
-        return DivergedError(
-            f"{what} is not finite after {(step + 1) * self.config.batch_size:,} images at learning rate "
-            f"{self._learning_rate(step):.3g} (learning_rate {self.config.learning_rate:g}); lower learning_rate"
-        )
-
-    def restore_chosen(self) -> None:
-        """Put the best state back into the network."""
-        self.network.load_state_dict(self.chosen)
-
-    def predictions(self, part: Cohort) -> Predictions:
-        """Return what the network says about every image of a part, in its order."""
-        return Predictions(
-            np.array(part.table["image_id"].to_list(), dtype=np.str_),
-            np.array(part.table["lesion_id"].to_list(), dtype=np.str_),
-            part.labels,
-            predict(self.network, part, self.fabric, self.config.tta).astype(np.float64),
-            self.classes,
-        )
-
-    def save(self, folder: Path) -> None:
-        """Write history and chosen weights."""
-        from dermsynth.training import checkpoint
-
-        lines = "".join(json.dumps(line) + "\n" for line in self.history)
-        artefacts.write_atomically(folder / HISTORY, lines.encode())
-        # One entry only: safetensors writes several in an order that changes from run to run.
-        built = {"model": self.config.model, "width": self.config.width, "classes": self.classes}
-        tensors = checkpoint.network_state(WEIGHTS_PREFIX, self.network)
-        checkpoint.save(folder / WEIGHTS, tensors, {"classifier": json.dumps(built)})
-
-    def facts(self) -> dict[str, Any]:
-        """Return what the card records."""
-        return {
-            "config": self.config.canonical(),
-            "augmentation": self.augmentation.canonical() if self.augmentation else None,
-            "classes": list(self.classes),
-            "size_px": self.size_px,
-            "network": self.network.description,
-            "train_counts": self.train_counts,
-            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
-            "images_seen": self.config.steps * self.config.batch_size,
-            "chosen_images_seen": self.chosen_line["images_seen"],
-            "val_balanced_accuracy": self.chosen_line["val_balanced_accuracy"],
-            **describe(self.fabric),
-        }

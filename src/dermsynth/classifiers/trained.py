@@ -20,6 +20,7 @@ from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
 from dermsynth.core.config import parse
 from dermsynth.core.errors import ArtefactError, InputError, LeakageError
+from dermsynth.metrics.temperature import tempered
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -37,6 +38,7 @@ class TrainedClassifier:
         size_px: Of the images that it saw.
         sha256: Hash of its weights.
         network: What `rebuild` makes its network from.
+        temperature: What its calibration divides the logarithms of probabilities by; None: it is not calibrated.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class TrainedClassifier:
     size_px: int
     sha256: str
     network: Mapping[str, Any]
+    temperature: float | None
 
     @classmethod
     def open(cls, fit: Path | str) -> TrainedClassifier:
@@ -57,7 +60,8 @@ class TrainedClassifier:
                 f"{path}: was fitted by an older version, whose networks are no longer known; fit again"
             )
         sha256 = card["files"][WEIGHTS]["sha256"]
-        return cls(path, config, tuple(card["classes"]), card["size_px"], sha256, card["network"])
+        temperature = (card.get("temperature") or {}).get("value")
+        return cls(path, config, tuple(card["classes"]), card["size_px"], sha256, card["network"], temperature)
 
     def check(self, cohort: Cohort) -> None:
         """Raise an error unless this is a fit of this very cohort and split.
@@ -84,9 +88,10 @@ class TrainedClassifier:
                 )
 
     def probabilities(self, cohort: Cohort) -> NDArray[np.float64]:
-        """Return the class probabilities of every image, N x C."""
+        """Return the class probabilities of every image, N x C, by the fit's temperature if it has one."""
         network, fabric = self._network
-        return predict(network, cohort, fabric, self.config.tta).astype(np.float64)
+        found = predict(network, cohort, fabric, self.config.tta).astype(np.float64)
+        return found if self.temperature is None else tempered(found, self.temperature)
 
     @cached_property
     def _network(self) -> tuple[nn.Module, Fabric]:

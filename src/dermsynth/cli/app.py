@@ -38,6 +38,7 @@ class _InOrderOfUse(TyperGroup):
         "screen",
         "measure",
         "pool",
+        "find-rate",
         "fit",
         "trial",
     )
@@ -172,6 +173,6 @@ def _stop(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
-    from dermsynth.cli import audit, data, doctor, generate, pool, preview, screen, trials  # noqa: F401 - importing them registers the commands
+    from dermsynth.cli import audit, data, doctor, fit, generate, pool, preview, screen, trials  # noqa: F401 - importing them registers the commands
 
     sys.exit(app())

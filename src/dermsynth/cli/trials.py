@@ -1,4 +1,4 @@
-"""`fit`, `trial run`, `trial report` and `demo`: from images to a verdict."""
+"""`trial run`, `trial report` and `demo`: from images to a verdict."""
 
 from __future__ import annotations
 
@@ -7,91 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermsynth.cli.app import (
-    CORES,
-    Force,
-    ForceTrial,
-    Out,
-    Seed,
-    Settings,
-    Threads,
-    Workers,
-    app,
-    command,
-    parse_settings,
-    trial_app,
-)
+from dermsynth.cli.app import CORES, ForceTrial, Out, Seed, Workers, app, command, trial_app
 
 if TYPE_CHECKING:
     from dermsynth.trials.protocol import Protocol
-
-
-@command(app, "fit")
-def fit(
-    model: Annotated[str, typer.Argument(help="The classifier, for example small-cnn.")],
-    cohort: Annotated[Path, typer.Argument(help="A cohort with a split.")],
-    out: Out,
-    arm: Annotated[str, typer.Option(help="real, classical, oversampled, hybrid or placebo.")] = "real",
-    pool: Annotated[Path | None, typer.Option(help="Synthetic images for hybrid and placebo.")] = None,
-    fill_to: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Arms that enlarge fill every class up to this.", show_default="the largest class"
-        ),
-    ] = None,
-    augment: Annotated[
-        str | None, typer.Option("--augment", metavar="POLICY", help="Policy of classical.", show_default="strong")
-    ] = None,
-    kimg: Annotated[float, typer.Option(metavar="N", help="Budget in thousands of images.")] = 40.0,
-    settings: Settings = None,
-    seed: Seed = 0,
-    force: Force = False,
-    threads: Threads = CORES,
-) -> None:
-    """Train a classifier on one arm and predict val and test."""
-    from dermsynth.classifiers.config import FitConfig
-    from dermsynth.classifiers.fit import fit as run
-    from dermsynth.cli.progress import bar
-    from dermsynth.cohorts.augment import ClassicalAugmentation
-    from dermsynth.cohorts.cohort import Cohort
-    from dermsynth.core.config import nearest, parse
-    from dermsynth.core.errors import ConfigError
-    from dermsynth.training.device import set_threads
-    from dermsynth.trials.arms import ARMS, NEEDS_POOL, Material
-
-    if arm not in ARMS or arm == "oracle":
-        raise ConfigError(f"--arm {arm}: {nearest(arm, [name for name in ARMS if name != 'oracle'])}")
-    if arm in NEEDS_POOL and pool is None:
-        raise ConfigError(f"--arm {arm}: needs synthetic images; give a pool from 'dermsynth sample' with --pool")
-    if arm not in NEEDS_POOL and pool is not None:
-        raise ConfigError(f"--pool {pool}: arm '{arm}' adds no pool; leave it out or choose --arm hybrid or placebo")
-    instead = {"model": "the argument MODEL", "seed": "--seed", "budget_kimg": "--kimg", "policy": "--augment"}
-    given = parse_settings(settings, instead)
-    altering = {key: given.pop(key) for key in list(given) if key in ClassicalAugmentation.model_fields}
-    altering |= {} if augment is None else {"policy": augment}
-    if altering and arm != "classical":
-        unused = ", ".join(instead.get(key, f"--set {key}") for key in altering)
-        raise ConfigError(f"--arm {arm}: alters no image; leave out {unused}, or choose --arm classical")
-    augmentation = parse(ClassicalAugmentation, altering, "settings of the augmentation")
-    config = parse(FitConfig, {"model": model, "seed": seed, "budget_kimg": kimg, **given}, "settings of the fit")
-    real = Cohort.open(cohort)
-    target = fill_to or max(real.part("train").counts().values())
-    chosen = ARMS[arm](Material(real, target, seed, Cohort.open(pool) if pool else None, augmentation=augmentation))
-    set_threads(threads)
-    with bar(f"{model} on {arm}") as progress:
-        run(
-            chosen.cohort,
-            real.part("val"),
-            real.part("test"),
-            config,
-            out,
-            rows=chosen.rows,
-            augmentation=chosen.augmentation,
-            facts={"arm": arm, "train_counts": chosen.counts()},
-            force=force,
-            progress=progress,
-        )
-    typer.echo(f"{out}: predictions for val and test in {out / 'predictions.parquet'}")
 
 
 @command(trial_app, "run")

@@ -7,6 +7,10 @@ ARMS = {
     "classical": "Real images brought to the same class counts, each time altered at random (turned, cropped,"
     " slightly recoloured): what one does without a generator.",
     "oversampled": "The real images, with images of rare classes repeated until each class has its target count.",
+    "weighted": "The real images, each counting the more in training the rarer its class is.",
+    "focal": "The real images, trained on with the focal loss: those that are already told right hardly count.",
+    "logit-adjusted": "The real images, trained on with scores that are raised by how common their class is, so that"
+    " rare classes have to be learnt better.",
     "hybrid": "The real images, with synthetic images of rare classes added up to the same target counts.",
     "placebo": "The hybrid's images with the labels of the synthetic ones shuffled: as many new pictures, but no"
     " knowledge of the classes in them.",

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dermsynth.classifiers.balance import Balance
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.errors import InputError
@@ -41,11 +42,17 @@ class Material:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Images, the rows of one epoch (a row may stand in it several times), and how they are augmented."""
+    """Images, the rows of one epoch (a row may stand in it several times), and how they are learnt from.
+
+    Attributes:
+        augmentation: Alters every image each time it is seen.
+        balance: What the loss does about unequal classes.
+    """
 
     cohort: Cohort
     rows: Rows
     augmentation: ClassicalAugmentation | None = None
+    balance: Balance = "none"
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each class."""
@@ -74,6 +81,21 @@ def oversampled(material: Material) -> TrainingSet:
         rounds, rest = divmod(lacking, len(members))
         rows += [members] * rounds + [generator.choice(members, rest, replace=False)]
     return TrainingSet(train, np.concatenate(rows).astype(np.int64))
+
+
+def weighted(material: Material) -> TrainingSet:
+    """Return the real images, the loss of each weighted by the inverse of its class's size."""
+    return replace(real(material), balance="weighted")
+
+
+def focal(material: Material) -> TrainingSet:
+    """Return the real images with the focal loss, to which images that are already right hardly count."""
+    return replace(real(material), balance="focal")
+
+
+def logit_adjusted(material: Material) -> TrainingSet:
+    """Return the real images; the loss adds the logarithm of its class's share to every score (Menon et al. 2021)."""
+    return replace(real(material), balance="logit-adjusted")
 
 
 def classical(material: Material) -> TrainingSet:
@@ -107,6 +129,9 @@ ARMS: dict[str, Callable[[Material], TrainingSet]] = {
     "real": real,
     "classical": classical,
     "oversampled": oversampled,
+    "weighted": weighted,
+    "focal": focal,
+    "logit-adjusted": logit_adjusted,
     "hybrid": hybrid,
     "placebo": placebo,
     "oracle": oracle,

@@ -178,5 +178,6 @@ def fit_arm(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) ->
         out,
         rows=chosen.rows,
         augmentation=chosen.augmentation,
+        balance=chosen.balance,
         facts={"arm": config["arm"], "train_counts": chosen.counts()},
     )
