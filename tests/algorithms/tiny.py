@@ -14,6 +14,7 @@ TINY: dict[str, dict[str, Any]] = {
     "progressive": {"width": 2, "most_maps": 8, "latent": 8},
     "r3gan": {"width": 4, "widest": 8, "group": 4, "latent": 8, "augment": "diffaugment"},
     "rectified-flow": {"width": 8},
+    "sgan": {"width": 2, "latent": 8, "augment": "ada"},
     "stylegan2": {"width": 4, "most_maps": 8, "latent": 8, "r1_every": 4, "path_length_every": 4},
     "wgan-gp": {"width": 2, "critic_width": 2, "latent": 8, "n_critic": 3},
 }

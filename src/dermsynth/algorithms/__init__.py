@@ -21,6 +21,7 @@ ALGORITHMS = {
     "progressive": "dermsynth.algorithms.progressive:Progressive",
     "r3gan": "dermsynth.algorithms.r3gan:R3gan",
     "rectified-flow": "dermsynth.algorithms.rectified_flow:RectifiedFlow",
+    "sgan": "dermsynth.algorithms.sgan:Sgan",
     "stylegan2": "dermsynth.algorithms.stylegan2:StyleGan2",
     "wgan-gp": "dermsynth.algorithms.wgan_gp:WganGp",
 }

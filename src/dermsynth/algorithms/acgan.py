@@ -123,6 +123,17 @@ class Acgan(Algorithm):
         loss = losses.generator_cross_entropy(score) + self.config.auxiliary_weight * auxiliary
         return loss, {"loss_generator": loss}
 
+    def feature_layers(self) -> nn.Sequential | None:
+        """Return the discriminator's layers but the last."""
+        return nn.Sequential(*self.discriminator.layers, nn.Flatten())
+
+    def class_layer(self) -> nn.Linear | None:
+        """Return the auxiliary classifier: the last layer without its first answer, whether the image is real."""
+        answers = self.discriminator.answers
+        layer = nn.Linear(answers.in_features, self.condition)
+        layer.load_state_dict({name: tensor[1:] for name, tensor in answers.state_dict().items()})
+        return layer
+
     def fake(self, batch: Batch) -> Tensor:
         """Return this step's fake images; both phases use the same ones, since G changes only after the second."""
         return batch.once("fake", lambda: self.generator(batch.noise, batch.labels))

@@ -78,6 +78,10 @@ class Cgan(Dcgan):
         own = discriminator.optimiser.changed(learning_rate=self.config.discriminator_learning_rate)
         return [replace(discriminator, optimiser=own), generator]
 
+    def feature_layers(self) -> nn.Sequential | None:
+        """Return None where the class enters with the image, else the discriminator's layers but the last."""
+        return None if self.config.conditioning == "concat" else super().feature_layers()
+
     def criteria(self) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
         """Return D's loss of (real, fake) scores and G's of fake scores."""
         if self.config.loss == "hinge":

@@ -112,6 +112,11 @@ class Dcgan(Algorithm):
         loss = self.criteria()[1](self.discriminator(fake, batch.labels))
         return loss, {"loss_generator": loss}
 
+    def feature_layers(self) -> nn.Sequential | None:
+        """Return the discriminator's layers but the last."""
+        layers: nn.Sequential = self.discriminator.get_submodule("layers")  # type: ignore[assignment]
+        return nn.Sequential(*layers, nn.Flatten())
+
     def criteria(self) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
         """Return D's loss of (real, fake) scores and G's of fake scores."""
         return losses.discriminator_cross_entropy, losses.generator_cross_entropy

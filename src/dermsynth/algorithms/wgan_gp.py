@@ -128,6 +128,10 @@ class WganGp(Algorithm):
             **self.augmentation.observe(score_real - score_fake, batch),
         }
 
+    def feature_layers(self) -> nn.Sequential | None:
+        """Return the critic's layers but the last."""
+        return nn.Sequential(*list(self.critic.layers)[:-1], nn.Flatten())
+
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Scalars]:
         """Return -E[D(G(z))] for noise that the critic has not seen, as algorithm 1 draws it."""
         fake = self.generator(batch.draws.normal("generator", self.latent), batch.labels)

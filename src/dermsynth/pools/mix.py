@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from dermsynth.cohorts.cohort import Cohort
+from dermsynth.cohorts.unseen import check_unseen
 from dermsynth.core.errors import InputError, LeakageError
 
 
@@ -56,25 +57,3 @@ def check_comparable(cohort: Cohort, pool: Cohort) -> None:
     if (pool.classes, pool.size_px) != (cohort.classes, cohort.size_px):
         known, wanted = (f"{', '.join(each.classes)} at {each.size_px} px" for each in (pool, cohort))
         raise InputError(f"{pool.path}: has {known}, not {wanted}; give the cohort that its generator was trained on")
-
-
-def check_unseen(cohort: Cohort, seen: pl.DataFrame, where: str) -> None:
-    """Raise LeakageError if an image, a lesion or a patient of the cohort's val or test part is among those `seen`.
-
-    Args:
-        cohort: Has a split.
-        seen: Columns `image_id`, `lesion_id`, `patient_id`, `sha256`.
-        where: The pool or the run that saw them.
-    """
-    held_out = cohort.table.filter(pl.col("split").is_in(["val", "test"]))
-    # A leaky split was asked for: its lesions stand on both sides. The images themselves still must not.
-    columns = ("image_id", "sha256") if cohort.leaky else ("lesion_id", "patient_id", "image_id", "sha256")
-    for column in columns:
-        known = seen[column].drop_nulls()
-        leaked = held_out.filter(pl.col(column).is_in(known.implode()))
-        if leaked.height:
-            first = leaked.row(0, named=True)
-            raise LeakageError(
-                f"{where}: its generator saw {column} '{first[column]}', which is in the {first['split']} part "
-                f"({leaked.height} such images in all); train the generator on this split's train part"
-            )

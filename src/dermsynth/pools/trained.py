@@ -19,6 +19,7 @@ from dermsynth.cohorts.cohort import CohortWriter, writing_cohort
 from dermsynth.core import artefacts
 from dermsynth.core.config import Config, nearest, parse
 from dermsynth.core.errors import ConfigError
+from dermsynth.training.finished import FinishedRun
 from dermsynth.training.partial import NETWORKS, SEEN
 
 if TYPE_CHECKING:
@@ -33,17 +34,13 @@ _MOST_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A finished run of `dermsynth train`.
+class Trained(FinishedRun):
+    """A finished run of `dermsynth train` that makes images.
 
     Attributes:
-        path: Its folder.
-        card: What its card says.
         changed: Sampling settings with other values than in training.
     """
 
-    path: Path
-    card: Mapping[str, Any]
     changed: Mapping[str, Any]
 
     @classmethod
@@ -66,29 +63,14 @@ class Trained:
         return cls(path, card, {key: chosen[key] for key in sorted(known) if chosen[key] != before.get(key)})
 
     @property
-    def name(self) -> str:
-        """Return the name of the algorithm."""
-        return str(self.card["config"]["algorithm"])
-
-    @property
     def translates(self) -> bool:
         """Return whether it makes images from images, not from noise."""
         return algorithm_class(self.name).translates
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Return the classes that the networks know; a run that was trained further may have seen only some lately."""
-        return tuple(self.card["classes"])
-
-    @property
     def cohort_classes(self) -> tuple[str, ...]:
         """Return the classes of its cohort, which its pools have, so that they can be joined to the cohort."""
         return tuple(self.card["cohort_classes"])
-
-    @property
-    def sha256(self) -> str:
-        """Return the hash of the weights."""
-        return str(self.card["files"][NETWORKS]["sha256"])
 
     @property
     def at_once(self) -> int:
