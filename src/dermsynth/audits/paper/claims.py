@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.special import ndtr, stdtr
+from scipy.special import stdtr
 
 from dermsynth.audits.paper.finding import Finding
 from dermsynth.audits.paper.model import AVERAGES, LOWER_IS_BETTER, Column, Comparison, Paper, Row
 from dermsynth.audits.paper.printed import decimal
 from dermsynth.audits.paper.sets import Sets
 from dermsynth.audits.paper.views import ACCURACY
+from dermsynth.metrics.multiplicity import chance_of_best, expected_best
 
 CONFIDENT_Z = 1.959964
 LEAST_CORRELATED = 8
@@ -161,9 +162,8 @@ def _best_of(column: Column, base: list[Row], arms: dict[str, list[Row]], sets: 
     k, mean = len(gains), sum(gains.values()) / len(gains)
     spread = math.sqrt(sum((gain - mean) ** 2 for gain in gains.values()) / (k - 1))
     best = max(gains, key=lambda name: gains[name])
-    x = np.linspace(-8, 8, 4001)
-    expected = float(np.trapezoid(1 - ndtr(x) ** k - (x < 0), x))  # E[max] = ∫ (1 - Φ^k - [x < 0]) dx
-    chance = 1 - float(ndtr((gains[best] - min(mean, 0)) / spread)) ** k if spread else float(gains[best] <= 0)
+    expected = expected_best(k)
+    chance = chance_of_best((gains[best] - min(mean, 0)) / spread, k) if spread else float(gains[best] <= 0)
     signs = [sum(gain > 0 for gain in gains.values()), sum(gain == 0 for gain in gains.values())]
     steps = [
         f"{column}: {k} arms against {base[0].cells[column]} ({base[0]}): {signs[0]} above, {signs[1]} equal, "
