@@ -123,6 +123,29 @@ def morph(
     typer.echo(f"{out}: {count} × {source} to {target}")
 
 
+@command(preview_app, "translations")
+def translations(
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort whose images were translated.")],
+    pools: Annotated[list[Path], typer.Argument(metavar="POOL…", help="Pools that 'dermsynth translate' made.")],
+    out: Figure,
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="Images to show.")] = 6,
+    force: Replace = False,
+) -> None:
+    """Draw images beside their translations.
+
+    A row shows an image that all pools translated, and what each made of it. It shows patients if the cohort does.
+    """
+    from dermsynth.cohorts.cohort import Cohort
+    from dermsynth.core.artefacts import write_atomically
+    from dermsynth.reports.sheets import drawn
+    from dermsynth.reports.translations import rows
+
+    _check_free(out, force=force)
+    found = rows(Cohort.open(cohort), [Cohort.open(pool) for pool in pools], count)
+    write_atomically(out, drawn(found))
+    typer.echo(f"{out}: {len(found)} images in {len(pools)} pools")
+
+
 @command(preview_app, "nearest")
 def nearest(
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="The cohort that the pool's generator learnt from.")],
