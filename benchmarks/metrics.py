@@ -1,0 +1,125 @@
+"""What do metrics and their intervals cost, beside the plain way?
+
+    python benchmarks/metrics.py                    # all sections
+    python benchmarks/metrics.py bootstrap          # one of them
+
+Sections are timed side by side, in turns, and the median of the turns is printed.
+
+- `bootstrap`: every score of `dermsynth score` with its interval over lesions, against a loop that redraws lesions and
+  calls scikit-learn. The loop gets fewer redraws; what is compared is the time of one redraw of one fit. The images are
+  as many as in the test set of ISIC 2018 Task 3, in its seven classes, with predictions made up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from common import timed
+from dermsynth.metrics.judged import (
+    BenefitScores,
+    CalibrationScores,
+    Judged,
+    OperatingScores,
+    RankingScores,
+    TableScores,
+    chosen_thresholds,
+)
+from dermsynth.metrics.lesions import Lesions
+from dermsynth.metrics.redraws import Score, spreads
+
+ISIC2018_TEST = (43, 93, 217, 44, 171, 909, 35)
+"""Images of akiec, bcc, bkl, df, mel, nv and vasc."""
+FITS, RESAMPLES, LOOPED = 10, 10_000, 20
+TURNS = 3
+
+
+def main() -> None:
+    """Print one table for each section."""
+    sections: dict[str, Callable[[], None]] = {"bootstrap": bootstrap}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("section", nargs="*", choices=[[], *sections], help="default: all")
+    for name in parser.parse_args().section or sections:
+        print(f"{name}:")
+        sections[name]()
+
+
+def bootstrap() -> None:
+    """Time the intervals of each kind of score and of all together."""
+    judged = made_up(ISIC2018_TEST, FITS)
+    thresholds = chosen_thresholds(judged.labels, judged.probabilities, judged.groups, specificity=0.9, sensitivity=0.9)
+    kinds: dict[str, list[Score]] = {
+        "confusion matrices": [TableScores(judged)],
+        "AUC and average precision": [RankingScores(judged)],
+        "Brier, calibration errors, reliability": [CalibrationScores(judged)],
+        "operating points": [OperatingScores(judged, thresholds)],
+        "net benefit": [BenefitScores(judged)],
+    }
+    kinds["all of these"] = [score for scores in kinds.values() for score in scores]
+    plain = {"confusion matrices": of_tables, "AUC and average precision": of_areas}
+    print(f"{len(judged.labels):,} images, {FITS} fits, {RESAMPLES:,} redraws; scikit-learn {LOOPED} redraws of 1 fit")
+    print(f"{'':<40} {'s':>7} {'µs a redraw of a fit':>21} {'scikit-learn':>13} {'times':>6}")
+    for kind, scores in kinds.items():
+        fast: list[float] = []
+        slow: list[float] = []
+        for _ in range(TURNS):
+            fast.append(timed(partial(spreads, scores, judged.lesions, resamples=RESAMPLES, seed=0)))
+            if kind in plain:
+                slow.append(timed(partial(looped, judged, plain[kind])))
+        seconds = statistics.median(fast)
+        line = f"  {kind:<38} {seconds:>7.2f} {seconds / RESAMPLES / FITS * 1e6:>21.1f}"
+        if slow:
+            each = statistics.median(slow) / LOOPED
+            line += f" {each * 1e6:>13,.0f} {each / (seconds / RESAMPLES / FITS):>6,.0f}"
+        print(line)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"  most memory of the whole process: {peak:,.0f} MiB")
+
+
+def made_up(counts: tuple[int, ...], fits: int) -> Judged:
+    """Return predictions of a middling classifier: one photo of a lesion in two, two in a quarter."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    lesions = Lesions.of(labels, np.arange(len(labels)) * 3 // 4, len(counts))
+    logits = generator.normal(0, 1, (fits, len(labels), len(counts))) + 1.5 * np.eye(len(counts))[labels]
+    raw = np.exp(logits)
+    return Judged(labels, raw / raw.sum(axis=2, keepdims=True), lesions, np.eye(len(counts), dtype=np.bool_))
+
+
+def looped(judged: Judged, scored: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], object]) -> None:
+    """Redraw the lesions of each class and score the first fit's redrawn images, `LOOPED` times."""
+    generator = np.random.default_rng(0)
+    images_of = [np.flatnonzero(judged.lesions.of_image == lesion) for lesion in range(len(judged.lesions.stratum))]
+    of_class = [np.flatnonzero(judged.lesions.stratum == c) for c in range(judged.lesions.n_classes)]
+    for _ in range(LOOPED):
+        drawn = np.concatenate([generator.choice(lesions, len(lesions)) for lesions in of_class])
+        rows = np.concatenate([images_of[lesion] for lesion in drawn])
+        scored(judged.labels[rows], judged.probabilities[0][rows])
+
+
+def of_tables(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) -> object:
+    from sklearn import metrics
+
+    predicted = probabilities.argmax(axis=1)
+    metrics.precision_recall_fscore_support(labels, predicted, zero_division=0)
+    metrics.cohen_kappa_score(labels, predicted)
+    return metrics.matthews_corrcoef(labels, predicted)
+
+
+def of_areas(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) -> object:
+    from sklearn import metrics
+
+    return [
+        (metrics.roc_auc_score(labels == c, column), metrics.average_precision_score(labels == c, column))
+        for c, column in enumerate(probabilities.T)
+    ]
+
+
+if __name__ == "__main__":
+    main()
