@@ -7,7 +7,7 @@ import pytest
 from scipy import linalg
 
 from dermsynth.core.errors import InputError
-from dermsynth.metrics.frechet import frechet_distance, real_floor
+from dermsynth.metrics.frechet import frechet_distance, frechet_infinity, real_floor
 
 
 def reference(a: np.ndarray, b: np.ndarray) -> float:
@@ -83,3 +83,42 @@ def test_unusable_features_are_refused(a: np.ndarray, b: np.ndarray, message: st
 def test_a_floor_without_two_disjoint_samples_is_refused(n: int) -> None:
     with pytest.raises(InputError, match="two disjoint samples"):
         real_floor(np.zeros((10, 2)), n)
+
+
+def scattered(n: int, seed: int, shift: float = 0.0, scale: float = 1.0, d: int = 30) -> np.ndarray:
+    """Return n draws of a Gaussian whose variances fall as 1/i, as those of features do."""
+    deviations = scale / np.sqrt(np.arange(1, d + 1))
+    return np.random.default_rng(seed).normal(size=(n, d)) * deviations + shift * (np.arange(d) == 0)
+
+
+def test_at_infinitely_many_images_equal_distributions_are_at_distance_zero() -> None:
+    pairs = [(scattered(150, seed), scattered(150, seed + 1)) for seed in range(0, 24, 2)]
+    plain = np.mean([frechet_distance(a, b) for a, b in pairs])
+    assert plain > 0.1
+    assert abs(np.mean([frechet_infinity(a, b).value for a, b in pairs])) < 0.2 * plain
+
+
+def test_the_extrapolation_finds_a_known_distance() -> None:
+    known = 0.5**2 + 0.2**2 * (1 / np.arange(1, 31)).sum()
+    pairs = [(scattered(150, seed), scattered(150, seed + 1, 0.5, 1.2)) for seed in range(0, 16, 2)]
+    found = [frechet_infinity(a, b).value for a, b in pairs]
+    assert np.mean(found) == pytest.approx(known, abs=3 * np.std(found) / np.sqrt(len(found)))
+    assert np.mean([frechet_distance(a, b) for a, b in pairs]) > 1.4 * known
+
+
+def test_the_line_goes_through_fifteen_numbers_of_images_from_the_half_on() -> None:
+    found = frechet_infinity(scattered(130, 0), scattered(100, 1))
+    assert (found.fewest, found.most) == (50, 100)
+    assert 0 < found.standard_error < 0.1
+
+
+def test_the_extrapolation_is_drawn_by_its_seed_alone() -> None:
+    a, b = scattered(60, 0), scattered(60, 1)
+    assert frechet_infinity(a, b, seed=1) == frechet_infinity(a, b, seed=1) != frechet_infinity(a, b, seed=2)
+
+
+def test_too_few_images_to_extrapolate_are_refused_with_another_measure() -> None:
+    with pytest.raises(
+        InputError, match=r"30 images of 30 dimensions: .* needs more than 30; take the kernel distance"
+    ):
+        frechet_infinity(scattered(30, 0), scattered(90, 1))

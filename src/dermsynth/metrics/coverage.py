@@ -36,7 +36,7 @@ def coverage(real: npt.ArrayLike, fake: npt.ArrayLike, k: int = 5) -> float:
     """
     first, second = checked_pair(real, fake, at_least=1)
     checked_features(f"real set, coverage with k = {k}", first, at_least=k + 1)
-    return float(np.mean(nearest_rows(first, second)[0] <= neighbour_distances(first, k) * _TIE))
+    return float(np.mean(nearest_rows(first, second)[0] <= neighbour_distances(first, (k,))[0] * _TIE))
 
 
 def mean_distance(features: npt.ArrayLike) -> float:

@@ -66,9 +66,10 @@ def nearest_rows(x: FloatArray, y: FloatArray) -> tuple[FloatArray, npt.NDArray[
     return np.sqrt(squared), rows.astype(np.int64)
 
 
-def neighbour_distances(x: FloatArray, k: int) -> FloatArray:
-    """Return the Euclidean distance of each of n > k rows to its k-th nearest other row."""
+def neighbour_distances(x: FloatArray, ks: tuple[int, ...]) -> FloatArray:
+    """Return the Euclidean distances of each of n rows to its k-th nearest other row, for every k < n: (ks, n)."""
     centred = x - x.mean(axis=0)
+    last = max(ks)
+    nearest = [np.partition(block, last, axis=1)[:, : last + 1] for block in squared_distances(centred, centred)]
     # A row is its own nearest one, at distance 0, so its k-th other neighbour comes at place k.
-    kth = [np.partition(block, k, axis=1)[:, k] for block in squared_distances(centred, centred)]
-    return np.sqrt(np.concatenate(kth))
+    return np.sqrt(np.sort(np.concatenate(nearest), axis=1)[:, ks].T)

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from dermsynth.core.errors import InputError
 from dermsynth.metrics.features import FloatArray, checked_features, checked_pair, nearest_rows, neighbour_distances
-from dermsynth.metrics.statistics import Lesions, auc_statistic, estimate
+from dermsynth.metrics.lesions import Lesions, auc_statistic
+from dermsynth.metrics.statistics import estimate
 
 Names = npt.NDArray[np.str_]
 
@@ -82,7 +83,7 @@ def authenticity(synthetic: npt.ArrayLike, train: npt.ArrayLike) -> float:
     seen, fakes = checked_pair(train, synthetic, at_least=1)
     checked_features("training set", seen, at_least=2)
     distances, rows = nearest_rows(fakes, seen)
-    return float((distances > neighbour_distances(seen, 1)[rows]).mean())
+    return float((distances > neighbour_distances(seen, (1,))[0][rows]).mean())
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.errors import InputError
 from dermsynth.core.randomness import numpy_generator
 from dermsynth.encoders.chosen import Encoder, Floats, chosen_encoder
-from dermsynth.metrics.coverage import coverage, mean_distance, vendi_score
+from dermsynth.metrics.coverage import mean_distance, vendi_score
 from dermsynth.metrics.frechet import frechet_distance
 from dermsynth.metrics.kernel import kernel_distance
-from dermsynth.metrics.manifold import density, precision
+from dermsynth.metrics.manifold import overlap
 from dermsynth.metrics.memorisation import (
     authenticity,
     copying_statistic,
@@ -36,10 +36,10 @@ Measure = Callable[[Floats, Floats], float]
 DISTANCES: dict[str, Measure] = {"frechet": frechet_distance, "kernel": kernel_distance}
 MEASURES: dict[str, Measure] = {
     **DISTANCES,
-    "precision": precision,
-    "recall": lambda real, other: precision(other, real),
-    "density": density,
-    "coverage": coverage,
+    "precision": lambda real, other: overlap(real, other).precision,
+    "recall": lambda real, other: overlap(real, other).recall,
+    "density": lambda real, other: overlap(real, other).density,
+    "coverage": lambda real, other: overlap(real, other).coverage,
     "vendi": lambda real, other: vendi_score(other),
     "mean_distance": lambda real, other: mean_distance(other),
 }
