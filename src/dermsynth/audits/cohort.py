@@ -11,7 +11,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dermsynth.audits.appearance import appearance, oddities
-from dermsynth.audits.artefacts import MIN_SIZE_PX, artefact_scores
 from dermsynth.audits.confounding import check_confounding, class_by_artefact, class_by_source
 from dermsynth.audits.finding import SEVERITIES, Finding, examples, singles
 from dermsynth.audits.pairs import check_against, check_pairs, joined
@@ -19,6 +18,7 @@ from dermsynth.audits.table import check_table
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.cohorts.duplicates import near_duplicates
 from dermsynth.core.cores import cores
+from dermsynth.metrics.artefacts import MIN_SIZE_PX, artefact_scores
 
 _CHUNK = 256
 

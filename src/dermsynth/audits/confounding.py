@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
-from dermsynth.audits.artefacts import ARTEFACTS
 from dermsynth.audits.association import Association, association
 from dermsynth.audits.finding import Finding, singles
+from dermsynth.metrics.artefacts import ARTEFACTS
 
 
 def class_by_source(table: pl.DataFrame, classes: tuple[str, ...]) -> pl.DataFrame:

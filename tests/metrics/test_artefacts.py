@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dermsynth.audits.artefacts import ARTEFACTS, artefact_scores
+from dermsynth.metrics.artefacts import ARTEFACTS, artefact_scores
 
 Image = NDArray[np.uint8]
 SIZES = (64, 128, 224)
