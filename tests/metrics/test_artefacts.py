@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dermsynth.metrics.artefacts import ARTEFACTS, artefact_scores
+from dermsynth.metrics.artefacts import ARTEFACTS, artefact_scores, ink
 
 Image = NDArray[np.uint8]
 SIZES = (64, 128, 224)
@@ -85,3 +85,20 @@ def test_scores_do_not_depend_on_the_number_of_threads() -> None:
 def test_a_plain_image_has_finite_scores(value: int) -> None:
     scores = artefact_scores(np.full((1, 64, 64, 3), value, np.uint8), 1)
     assert all(np.isfinite(score).all() for score in scores.values())
+
+
+@pytest.mark.parametrize("size_px", SIZES)
+@pytest.mark.parametrize("colour", [(90, 60, 200), (40, 110, 200), (60, 170, 80)])
+def test_ink_in_the_margin_is_measured_and_skin_is_not(size_px: int, colour: tuple[int, int, int]) -> None:
+    clean = skin(size_px)
+    marked = clean.copy()
+    cv2.line(marked, (0, size_px // 8), (size_px, size_px // 12), colour, max(1, size_px // 20))
+    found = ink(np.stack([clean, marked]))
+    assert found[0] == 0
+    assert found[1] > 0.02
+
+
+def test_a_blue_lesion_in_the_middle_is_no_ink() -> None:
+    blue = skin(64)
+    cv2.circle(blue, (32, 32), 12, (70, 80, 160), -1)
+    assert ink(blue[None])[0] == 0

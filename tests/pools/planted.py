@@ -28,9 +28,9 @@ def lesions(n: int, seed: int, size_px: int = 32) -> tuple[Pixels, NDArray[np.in
     return np.clip(skin - depth * dark + noise, 0, 255).astype(np.uint8), labels.astype(np.int64)
 
 
-def real_cohort(folder: Path, n: int = 240) -> Cohort:
+def real_cohort(folder: Path, n: int = 240, size_px: int = 32) -> Cohort:
     """Return a saved cohort of n lesions: half are train, a quarter val, a quarter test."""
-    images, labels = lesions(n, 0)
+    images, labels = lesions(n, 0, size_px)
     names = [f"r{number}" for number in range(n)]
     parts = np.array(["train", "train", "train", "train", "val", "val", "test", "test"])[np.arange(n) % 8]
     table = table_of(names, labels, "real").with_columns(split=pl.Series(parts))

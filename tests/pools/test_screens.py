@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 def judged(cohort: Cohort, text: str, images: Pixels, labels: NDArray[np.int64] | None = None) -> Judgement:
     """Return what a rule says about honest images, of which the last are replaced by `images`."""
-    honest, of_honest = lesions(HONEST, 1)
+    honest, of_honest = lesions(HONEST, 1, cohort.size_px)
     whole = np.concatenate([honest, images]) if len(images) else honest
     classes = np.concatenate([of_honest, np.zeros(len(images), np.int64) if labels is None else labels])
     pool = Cohort.in_memory(table_of([str(n) for n in range(len(whole))], classes, "synthetic"), whole, CLASSES)
@@ -47,6 +49,20 @@ def noisy(images: Pixels, levels: float) -> Pixels:
 def checkered(images: Pixels) -> Pixels:
     y, x = np.indices(images.shape[1:3])
     return np.clip(images + np.where((x + y) % 2, 5, -5)[..., None], 0, 255).astype(np.uint8)
+
+
+def inked(images: Pixels) -> Pixels:
+    found = images.copy()
+    found[:, 2:4] = (90, 60, 200)
+    return found
+
+
+def haired(images: Pixels) -> Pixels:
+    found = images.copy()
+    for image in found:
+        cv2.line(image, (3, 5), (58, 20), (40, 30, 30), 1, cv2.LINE_AA)
+        cv2.line(image, (5, 60), (50, 35), (40, 30, 30), 1, cv2.LINE_AA)
+    return found
 
 
 def greyed(images: Pixels) -> Pixels:
@@ -70,11 +86,21 @@ def greyed(images: Pixels) -> Pixels:
         ("artefact:trace=checkerboard,share=0.02", checkered),
         ("artefact:trace=grey_fill,share=0.02", greyed),
         ("artefact:trace=exposure,share=0.02", lambda train: train // 4),
+        ("artefact:trace=ink,share=0.02", inked),
     ],
 )
 def test_a_rule_finds_what_it_is_for_and_leaves_honest_images(cohort: Cohort, text: str, spoil: object) -> None:
     train = cohort.part("train").images[np.arange(30)]
     found = judged(cohort, text, np.ascontiguousarray(spoil(train)))  # type: ignore[operator]
+    assert found.rejected[HONEST:].mean() >= 0.8
+    assert found.rejected[:HONEST].mean() <= 0.2
+
+
+def test_hair_is_looked_for_where_it_shows(cohort: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="shows from 48 px up, and the images have 32 px"):
+        judged(cohort, "artefact:trace=hair,share=0.05", cohort.images[:1])
+    larger = real_cohort(tmp_path / "larger", size_px=64)
+    found = judged(larger, "artefact:trace=hair,share=0.05", haired(larger.part("train").images[np.arange(30)]))
     assert found.rejected[HONEST:].mean() >= 0.8
     assert found.rejected[:HONEST].mean() <= 0.2
 

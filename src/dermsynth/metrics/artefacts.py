@@ -5,7 +5,7 @@ An artefact that is more frequent in one class than in the others can be learnt 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -84,16 +84,36 @@ ARTEFACTS: dict[str, tuple[Callable[[Grey], float], float]] = {
 """Every artefact's score and the least score at which an image is said to have it."""
 
 
-def artefact_scores(images: NDArray[np.uint8], threads: int) -> dict[str, NDArray[np.float64]]:
-    """Return every artefact's score for n x H x W x 3 images of at least `MIN_SIZE_PX`."""
+def artefact_scores(
+    images: NDArray[np.uint8], threads: int, names: Collection[str] = tuple(ARTEFACTS)
+) -> dict[str, NDArray[np.float64]]:
+    """Return artefacts' scores for n x H x W x 3 images of at least `MIN_SIZE_PX`."""
     with ThreadPoolExecutor(threads) as pool:
-        scores = list(pool.map(_scores, images))
-    return dict(zip(ARTEFACTS, np.array(scores).T, strict=True))
+        scores = list(pool.map(lambda image: _scores(image, names), images))
+    return dict(zip(names, np.array(scores).T, strict=True))
 
 
-def _scores(image: NDArray[np.uint8]) -> list[float]:
+def ink(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return, for n x H x W x 3 images, the share of the margin that is blue, violet or green, as ink and rulers are.
+
+    The margin is the outer 22 % on every side. A pixel counts if its green or blue exceeds its red by more than 35
+    levels, by 45 more than that of the image's median pixel, and it is not much darker than that. A blue lesion that
+    reaches the margin counts as well: of 7,496 ISIC 2018 images 35 have more than 0.003, and 16 of these show ink, a
+    ruler or another foreign thing. So it is a measure for comparing sets, and no detector.
+    """
+    margin = _margin(images.shape[1])
+    found = np.empty(len(images))
+    for number, image in enumerate(images):
+        red, green, blue = np.moveaxis(image.astype(np.float32), 2, 0)
+        cool, light = np.maximum(green, blue) - red, red + green + blue
+        marked = (cool > 35) & (cool - np.median(cool) > 45) & (light > 0.4 * np.median(light))
+        found[number] = marked[margin].mean()
+    return found
+
+
+def _scores(image: NDArray[np.uint8], names: Collection[str]) -> list[float]:
     grey = _grey(image)
-    return [score(grey) for score, _ in ARTEFACTS.values()]
+    return [ARTEFACTS[name][0](grey) for name in names]
 
 
 def _grey(image: NDArray[np.uint8]) -> Grey:
@@ -117,6 +137,12 @@ def _corners(side: int) -> list[NDArray[np.bool_]]:
     y, x = (np.indices((side, side)) + 0.5) / side * 2 - 1
     outside = np.hypot(x, y) > 1.2
     return [outside & (up * y > 0) & (left * x > 0) for up in (-1, 1) for left in (-1, 1)]
+
+
+@cache
+def _margin(side: int) -> NDArray[np.bool_]:
+    y, x = np.abs((np.indices((side, side)) + 0.5) / side * 2 - 1)
+    return np.asarray(np.maximum(y, x) > 0.56)
 
 
 @cache
