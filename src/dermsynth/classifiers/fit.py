@@ -17,10 +17,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dermsynth.classifiers import find
 from dermsynth.classifiers.calibrate import fit_temperature, operating_points
 from dermsynth.classifiers.config import FitConfig
 from dermsynth.classifiers.predict import predict
 from dermsynth.classifiers.predictions import FILE, Predictions, write_predictions
+from dermsynth.classifiers.start import check_start
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
@@ -34,6 +36,7 @@ from dermsynth.training.stop import StopRequests
 if TYPE_CHECKING:
     from dermsynth.classifiers.balance import Balance
     from dermsynth.classifiers.run import Run
+    from dermsynth.classifiers.solved import Solved
 
 WEIGHTS = "classifier.safetensors"
 WEIGHTS_PREFIX = "classifier"
@@ -79,8 +82,10 @@ def fit(
 
     Raises:
         InputError: the cohorts have different classes or sizes, a class is missing in `val`, `train` has one class
-            only, `rows` are not rows of `train`, or `balance` needs images of a class that has none.
-        LeakageError: a synthetic image is in `val` or `test`, or a lesion is in two of the three.
+            only, `rows` are not rows of `train`, `balance` needs images of a class that has none, or the network cannot
+            be made or cannot do what is asked.
+        LeakageError: a synthetic image is in `val` or `test`, a lesion is in two of the three, or the network starts
+            from a generator's that saw one of `val` or `test`.
         DivergedError: the loss or a prediction is no longer finite.
         ArtefactError: `out` exists and `force` is false, its partial fit has other settings, another process is at work
             there, or the disk is full.
@@ -89,21 +94,27 @@ def fit(
     import torch
 
     from dermsynth.classifiers.run import Run
+    from dermsynth.classifiers.solved import Solved
 
     out = artefacts.check_free(Path(out), force=force)
     rows = np.arange(len(train), dtype=np.int64) if rows is None else np.asarray(rows, dtype=np.int64)
     _check(train, val, test, rows)
+    check_start(config, val, test, alters=augmentation is not None or balance != "none")
     what = {
         "config": config.canonical(),
         "augmentation": augmentation.canonical() if augmentation else None,
         "balance": balance,
     }
-    images = {name: part.identity for name, part in (("train", train), ("val", val), ("test", test))}
+    images = {name: part.identity[:12] for name, part in (("train", train), ("val", val), ("test", test))}
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), artefacts.explained_disk_errors(out):
-        run = Run(train, val, config, rows, augmentation, balance)
+        run: Run | Solved
+        if find(config.model).learns_in_steps:
+            run = Run(train, val, config, rows, augmentation, balance)
+        else:
+            run = Solved(train, val, config, rows)
         machine = ", ".join(f"{name} {value}" for name, value in describe(run.fabric).items())
-        identity = flat({**what, **images})
-        identity |= {"rows": hashlib.sha256(rows.tobytes()).hexdigest(), "machine": f"{machine}, {torch.__version__}"}
+        identity = flat({**what, **images, "rows": hashlib.sha256(rows.tobytes()).hexdigest()[:12]})
+        identity["machine"] = f"{machine}, torch {torch.__version__}"
         folder = out.with_name(f"{out.name}.partial")
         folder.mkdir(parents=True, exist_ok=True)
         with alone_in(folder), StopRequests() as stop:
@@ -121,10 +132,15 @@ def fit(
     return out
 
 
-def _learn(run: Run, state: Path, stop: StopRequests, progress: Progress) -> float:
+def _learn(run: Run | Solved, state: Path, stop: StopRequests, progress: Progress) -> float:
     """Take the steps that are left, and save the state from time to time; return the seconds of all of them."""
+    from dermsynth.classifiers.solved import Solved
     from dermsynth.training import checkpoint
 
+    if isinstance(run, Solved):
+        started = time.monotonic()
+        run.solve()
+        return round(time.monotonic() - started, 1)
     steps, batch_size = run.config.steps, run.config.batch_size
     saved = started = time.monotonic()
     if state.exists():
@@ -148,7 +164,7 @@ def _learn(run: Run, state: Path, stop: StopRequests, progress: Progress) -> flo
     return round(time.monotonic() - started, 1)
 
 
-def _complete(run: Run, val: Cohort, test: Cohort, folder: Path) -> dict[str, Any]:
+def _complete(run: Run | Solved, val: Cohort, test: Cohort, folder: Path) -> dict[str, Any]:
     """Let the best state predict, write what later stages read, and return what the card says of it."""
     from dermsynth.training import checkpoint
 
