@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn import metrics
+from statsmodels.stats.multitest import multipletests
 
 from dermsynth.classifiers.predictions import FILE, Predictions, write_predictions
 from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.trials.verdict import Endpoint, Verdict, judge
+from dermsynth.trials.wording import sentence
 
 CLASSES = ("df", "mel", "nv")
 PER_CLASS = (20, 60, 120)  # lesions, two photos each
@@ -90,14 +92,14 @@ def two_arms(tmp_path: Path) -> Fits:
     return trial(tmp_path, {"oversampled": 1.2, "hybrid": 1.2}, seeds=(0, 1))
 
 
-def test_the_file_has_exactly_the_fields_of_schema_1(six_arms: Fits) -> None:
+def test_the_file_has_exactly_the_fields_of_schema_2(six_arms: Fits) -> None:
     counts = {"hybrid": {"df": 5, "mel": 5, "nv": 5}}
     found = json.loads(json.dumps(decide(six_arms, train_counts=counts).to_json()))
     assert list(found) == [
         *("schema", "trial", "sentence", "outcome", "treatment", "control", "endpoint", "seeds", "generators"),
         *("classes", "test", "leaky", "arms", "comparisons"),
     ]
-    assert found["schema"] == 1
+    assert found["schema"] == 2
     assert list(found["endpoint"]) == ["metric", "smallest_difference", "confidence", "resamples", "split"]
     assert found["test"] == {
         "images": 400,
@@ -111,9 +113,12 @@ def test_the_file_has_exactly_the_fields_of_schema_1(six_arms: Fits) -> None:
     assert list(arm["macro_auc"]) == list(arm["recall"]["df"]) == ["mean", "low", "high", "by_seed"]
     assert arm["train_counts"] == counts["hybrid"]
     assert found["arms"]["real"]["train_counts"] is None
-    change = ["difference", "low", "high", "p_value", "outcome", "by_seed"]
-    assert list(found["comparisons"][0]) == ["arm", "against", "metric", *change, "recall"]
+    change = ["difference", "low", "high", "p_value", "adjusted_p", "equivalence_p", "outcome", "by_seed"]
+    whole = ["arm", "against", "metric", *change, "sign_flip_p", "margin", "classes", "recall"]
+    assert list(found["comparisons"][0]) == whole
     assert list(found["comparisons"][0]["recall"]["df"]) == change
+    assert list(found["comparisons"][0]["margin"]) == ["below", "within", "above"]
+    assert list(found["comparisons"][0]["classes"]) == ["q", "p_value", "i_squared"]
 
 
 def test_it_is_read_back_from_its_json(six_arms: Fits) -> None:
@@ -190,10 +195,52 @@ def test_a_gain_is_told_with_the_oracles(six_arms: Fits) -> None:
         "Helps: over 3 seeds, training on hybrid instead of oversampled raised balanced accuracy on 400 test images "
         f"of 200 lesions by {100 * main.difference:.1f} points (95 % interval {100 * main.low:+.1f} to "
         f"{100 * main.high:+.1f}, p < 0.001); the whole interval lies beyond the 2.0 points declared to matter. "
+        f"Recall by class, adjusted for 3 classes, in points: mel ({100 * main.recall['mel'].difference:+.1f}), nv "
+        f"({100 * main.recall['nv'].difference:+.1f}) gained. "
         f"As many new real images (oracle) gained {100 * oracle.difference:.1f} points (95 % interval "
-        f"{100 * oracle.low:+.1f} to {100 * oracle.high:+.1f}), of which hybrid reached "
+        f"{100 * oracle.low:+.1f} to {100 * oracle.high:+.1f}, adjusted p < 0.001), of which hybrid reached "
         f"{100 * main.difference / oracle.difference:.0f} %."
     )
+
+
+def test_the_declared_comparison_is_not_adjusted_and_all_others_are_together(six_arms: Fits) -> None:
+    found = decide(six_arms)
+    main, *_ = [c for c in found.comparisons if (c.arm, c.against) == ("hybrid", "oversampled")]
+    others = [c for c in found.comparisons if c is not main]
+    assert main.adjusted_p == main.p_value
+    assert [c.adjusted_p for c in others] == pytest.approx(multipletests([c.p_value for c in others], method="holm")[1])
+
+
+def test_the_classes_of_a_comparison_are_decided_together(tmp_path: Path) -> None:
+    found = decide(trial(tmp_path, {"oversampled": 1.2, "hybrid": 1.4}))
+    classes = found.comparisons[0].recall.values()
+    adjusted = multipletests([c.p_value for c in classes], method="holm")[1]
+    assert [c.adjusted_p for c in classes] == pytest.approx(adjusted)
+    not_alone = [c for c in classes if c.p_value < 0.05 <= c.adjusted_p]
+    assert [c.outcome for c in not_alone] == ["inconclusive"] * 2
+    assert all(c.low > 0 for c in not_alone)
+
+
+def test_a_gain_over_the_placebo_must_survive_the_adjustment(six_arms: Fits) -> None:
+    found = decide(six_arms)
+    strong = found.comparison("hybrid", "placebo")
+    assert strong is not None
+    assert "cannot be credited" not in found.sentence
+    weak = strong.model_copy(update={"low": 0.001, "p_value": 0.04, "adjusted_p": 0.08})
+    comparisons = tuple(weak if c is strong else c for c in found.comparisons)
+    told = sentence(found.model_copy(update={"comparisons": comparisons}))
+    assert "cannot be credited to what the images show" in told
+    assert f"({100 * strong.difference:+.1f} points, 95 % interval +0.1 to " in told
+    assert "adjusted p = 0.080)" in told
+
+
+def test_the_other_tests_of_a_comparison_are_those_of_its_seeds_and_its_classes(six_arms: Fits) -> None:
+    main = decide(six_arms).comparisons[0]
+    assert main.sign_flip_p == 0.25  # three seeds that agree
+    assert main.margin.below + main.margin.within + main.margin.above == pytest.approx(1)
+    assert max(main.margin.below, main.margin.above) == pytest.approx(main.equivalence_p)
+    assert 0 <= main.classes.i_squared < 1
+    assert 0 < main.classes.p_value <= 1
 
 
 def test_a_loss_is_told(tmp_path: Path) -> None:

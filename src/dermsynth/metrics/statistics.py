@@ -31,7 +31,7 @@ to half again what would do where seeds hardly matter and there are 3. Two seeds
 is not uselessly wide: up to 10 % where seeds matter.
 
 The p-value is that of the same t, so p < 0.05 exactly when the 95 % interval excludes 0. p-values and intervals are
-for one comparison each: of many classes and arms some will stand out by chance.
+for one comparison each: of many classes and arms some will stand out by chance (`dermsynth.metrics.families`).
 
 With one seed there is no seed part, and the interval holds for that training alone: the caller has to say so.
 

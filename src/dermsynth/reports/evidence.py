@@ -13,7 +13,7 @@ from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
 from dermsynth.core.errors import ArtefactError, InputError
 
-SCHEMA = 1
+SCHEMA = 2
 _NEEDED = ("trial", "sentence", "outcome", "treatment", "control", "endpoint", "seeds", "classes", "test", "arms")
 
 Card = Mapping[str, Any]

@@ -101,6 +101,10 @@ def forests(evidence: Evidence) -> dict[str, Any]:
             "difference in recall, percentage points",
             f"Forest plot of recall by class, {treatment} minus {control}. {recall_words}.",
         ),
+        "classes": {
+            "p": numbers.equals_p(evidence.primary["classes"]["p_value"]),
+            "i_squared": numbers.percent(evidence.primary["classes"]["i_squared"]),
+        },
         "beyond": any(c["low"] < -1 or c["high"] > 1 for c in evidence.primary["recall"].values()),
         "rows": [_words(c) for c in (*against_control, *others)],
         "recall_rows": [
@@ -192,6 +196,8 @@ def _words(found: Mapping[str, Any]) -> dict[str, Any]:
         "difference": numbers.points(found["difference"], unit=False),
         "interval": numbers.points_range(found["low"], found["high"], unit=False),
         "p": numbers.p_value(found["p_value"]),
+        "adjusted": numbers.p_value(found["adjusted_p"]),
+        "equivalence": numbers.p_value(found["equivalence_p"]),
         "outcome": found["outcome"],
         "sign": OUTCOMES[found["outcome"]][0],
         "by_seed": [numbers.points(value, unit=False) for value in found["by_seed"]],

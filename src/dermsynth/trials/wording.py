@@ -13,9 +13,9 @@ _SYNTHETIC = {"hybrid", "placebo"}
 
 
 def sentence(verdict: Verdict) -> str:
-    """Return the finding, what spoils it, what follows from the other arms, and what the interval leaves out."""
+    """Return the finding, what spoils it, the classes, what the other arms say, and what the interval leaves out."""
     leak = f"The split is leaky: {verdict.leaky}; all these results are too good." if verdict.leaky else ""
-    said = (_finding(verdict), leak, _context(verdict), _left_out(verdict))
+    said = (_finding(verdict), leak, _classes(verdict), _context(verdict), _left_out(verdict))
     return " ".join(part for part in said if part)
 
 
@@ -44,23 +44,35 @@ def _beyond(nearest: float, margin: float | str, verdict: Verdict, what: str) ->
     return f"the {what} may still be smaller than the {margin} declared to matter"
 
 
+def _classes(verdict: Verdict) -> str:
+    """Which classes gained or lost recall, on evidence adjusted for their number."""
+    main = verdict.comparison(verdict.treatment, verdict.control)
+    assert main is not None
+    moved = {
+        word: [f"{name} ({signed(change.difference)})" for name, change in main.recall.items() if change.outcome == was]
+        for word, was in (("gained", "helps"), ("lost", "harms"))
+    }
+    told = "; ".join(f"{', '.join(names)} {word}" for word, names in moved.items() if names)
+    return f"Recall by class, adjusted for {len(main.recall)} classes, in points: {told}." if told else ""
+
+
 def _context(verdict: Verdict) -> str:
     """What placebo and oracle say about the treatment's result."""
     parts = []
     main = verdict.comparison(verdict.treatment, verdict.control)
     placebo = verdict.comparison(verdict.treatment, "placebo")
     shown = main is not None and verdict.treatment == _SHUFFLED_BY_PLACEBO and main.outcome == "helps"
-    if shown and placebo is not None and placebo.low <= 0:
+    if shown and placebo is not None and not _told_above(placebo, verdict):
         parts.append(
             f"the gain cannot be credited to what the images show: it was not told apart from that of the placebo, the "
-            f"same images with shuffled labels ({signed(placebo.difference)} points, {_interval(placebo, verdict)})"
+            f"same images with shuffled labels ({signed(placebo.difference)} points, {_adjusted(placebo, verdict)})"
         )
     oracle = verdict.comparison("oracle", verdict.control)
-    if main is not None and oracle is not None and verdict.treatment != "oracle" and oracle.low > 0:
+    if main is not None and oracle is not None and verdict.treatment != "oracle" and _told_above(oracle, verdict):
         # A share of a gain that was not told apart from nothing would be a number about noise.
         share = f", of which {verdict.treatment} reached {100 * main.difference / oracle.difference:.0f} %"
         parts.append(
-            f"as many new real images (oracle) gained {points(oracle.difference)} ({_interval(oracle, verdict)})"
+            f"as many new real images (oracle) gained {points(oracle.difference)} ({_adjusted(oracle, verdict)})"
             f"{share if main.outcome == 'helps' else ''}"
         )
     text = "; ".join(parts)
@@ -93,6 +105,15 @@ def signed(share: float) -> str:
 
 def _interval(comparison: Comparison, verdict: Verdict) -> str:
     return f"{100 * verdict.endpoint.confidence:g} % interval {signed(comparison.low)} to {signed(comparison.high)}"
+
+
+def _adjusted(comparison: Comparison, verdict: Verdict) -> str:
+    return f"{_interval(comparison, verdict)}, adjusted {_p(comparison.adjusted_p)}"
+
+
+def _told_above(comparison: Comparison, verdict: Verdict) -> bool:
+    """Return whether the difference is above 0 on evidence adjusted for the other comparisons."""
+    return comparison.difference > 0 and comparison.adjusted_p < 1 - verdict.endpoint.confidence
 
 
 def _p(p_value: float) -> str:

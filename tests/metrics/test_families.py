@@ -1,0 +1,57 @@
+"""Outcomes of comparisons that are looked at together."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from dermsynth.metrics.families import decide
+from dermsynth.metrics.statistics import Contrast, outcome_of
+
+
+def of(value: float, error: float = 0.01, freedom: float = 50) -> Contrast:
+    return Contrast(value, error, freedom, (value,))
+
+
+@given(st.floats(-0.1, 0.1), st.floats(1e-3, 0.1), st.floats(1, 200), st.floats(0.6, 0.99))
+def test_a_comparison_alone_is_decided_as_its_interval_says(
+    value: float, error: float, freedom: float, confidence: float
+) -> None:
+    found = of(value, error, freedom)
+    low, high = found.interval(confidence)
+    if min(abs(end - edge) for end in (low, high) for edge in (-0.02, 0.0, 0.02)) < 1e-9:  # there rounding decides
+        return
+    (decision,) = decide([found], margin=0.02, confidence=confidence)
+    assert decision.outcome == outcome_of(low, high, 0.02)
+    assert decision.adjusted_p == found.p_value
+
+
+def test_what_helps_alone_may_be_inconclusive_among_many() -> None:
+    gain = of(0.025)  # t = 2.5, p = 0.016
+    assert decide([gain], margin=0.001)[0].outcome == "helps"
+    assert [one.outcome for one in decide([gain, *[of(0.0)] * 6], margin=0.001)] == ["inconclusive"] * 7
+    assert decide([gain, *[of(0.5)] * 6], margin=0.001)[0].outcome == "helps"  # rejected ones no longer count
+
+
+def test_a_loss_is_a_harm() -> None:
+    assert [one.outcome for one in decide([of(-0.1), of(0.1)], margin=0.02)] == ["harms", "helps"]
+
+
+def test_equivalence_is_adjusted_too() -> None:
+    small = of(0.0, error=0.0095)  # t = 2.1 to either margin, one-sided p = 0.02
+    assert decide([small], margin=0.02)[0].outcome == "equivalent"
+    many = decide([small] * 3, margin=0.02)
+    assert [one.outcome for one in many] == ["inconclusive"] * 3
+    assert [one.equivalence_p for one in many] == [stats.t.sf(0.02 / 0.0095, 50)] * 3
+
+
+def test_any_false_difference_among_true_nulls_is_rare() -> None:
+    generator, trials = np.random.default_rng(0), 3000
+    z = generator.normal(size=(trials, 1)) * 0.6 + generator.normal(size=(trials, 7)) * 0.8  # they share a part
+    false = sum(
+        any(one.outcome in ("helps", "harms") for one in decide([of(0.01 * t, freedom=1e9) for t in row], margin=1e-6))
+        for row in z
+    )
+    assert false <= stats.binom.ppf(0.995, trials, 0.05)
