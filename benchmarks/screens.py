@@ -165,7 +165,7 @@ def saved(out: Path, cohort: Cohort, images: Pixels, labels: Labels) -> Cohort:
 def rules_table(cohort: Cohort, pool: Cohort, kinds: NDArray[np.str_], fits: list[Path]) -> None:
     """Print the share of every kind that every rule rejects, and how far from the truth what it keeps and drops is."""
     names = list(dict.fromkeys(kinds.tolist()))
-    encoder = chosen_encoder(None, cohort.part("train").images)
+    encoder = chosen_encoder(None, cohort.part("train"))
     truth, of_truth = new(cohort, TRUE, 3_000_000)
     true = encoder.encode(truth)
 
@@ -181,7 +181,7 @@ def rules_table(cohort: Cohort, pool: Cohort, kinds: NDArray[np.str_], fits: lis
     for number in range(5):
         images, of_images = new(cohort, HONEST, 5_000_000 + 1_000_000 * number)
         chance.append(distance(encoder.encode(images), of_images))
-    features, labels = encoder.features(pool.images), pool.labels
+    features, labels = encoder.features(pool), pool.labels
     print(f"pool: {distance(features, labels):.2f}; five honest sets: " + ", ".join(f"{each:.2f}" for each in chance))
     print("| rule | " + " | ".join(names) + " | kept | dropped |", flush=True)
     for text in RULES:

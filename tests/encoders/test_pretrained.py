@@ -88,7 +88,8 @@ def test_features_are_the_networks_own_pooled_maps(folder: Path, encoder: Pretra
 @pytest.mark.parametrize("size_px", [24, 100])
 def test_images_are_resized_as_pil_does(encoder: Pretrained, size_px: int) -> None:
     pixels = images(size_px=size_px)
-    prepared = encoder._prepared(torch.from_numpy(pixels)).permute(0, 2, 3, 1).numpy()
+    prepared = encoder._folder.preparation.of(torch.from_numpy(pixels).permute(0, 3, 1, 2).float())
+    prepared = prepared.permute(0, 2, 3, 1).numpy()
     found = (prepared * np.array(DEVIATION) + np.array(MEAN)) * 255
     np.testing.assert_allclose(found, resized(pixels, SIDE_PX), atol=1e-2)
 
@@ -134,6 +135,38 @@ def test_a_pooling_layer_without_weights_is_not_used(tmp_path: Path) -> None:
     ViTForImageClassification(config).save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
     np.testing.assert_array_equal(Pretrained(tmp_path).encode(images()), Pretrained(tmp_path).encode(images()))
+
+
+def test_dinov2_gives_the_class_token_after_the_last_norm(tmp_path: Path) -> None:
+    from transformers import Dinov2Config, Dinov2Model
+
+    torch.manual_seed(0)
+    config = Dinov2Config(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, image_size=28, patch_size=14
+    )
+    network = Dinov2Model(config).eval()
+    network.save_pretrained(tmp_path)
+    side = {"do_center_crop": True, "crop_size": {"height": 28, "width": 28}, "size": {"shortest_edge": 32}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR | side))
+    pixels = images(size_px=28)
+    scaled = torch.from_numpy((pixels / 255.0 - np.array(MEAN)) / np.array(DEVIATION)).permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        expected = network(scaled).last_hidden_state[:, 0]
+    np.testing.assert_allclose(Pretrained(tmp_path).encode(pixels), expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_another_preparation_of_the_same_weights_is_another_encoder(folder: Path, tmp_path: Path) -> None:
+    for name in ("model.safetensors", "config.json"):
+        (tmp_path / name).symlink_to(folder / name)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR | {"image_std": [0.5, 0.5, 0.5]}))
+    assert Pretrained(tmp_path).identity != Pretrained(folder).identity
+
+
+def test_a_name_on_the_hub_without_a_network_says_how_to_bring_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match=r"run 'hf download facebook/dinov2-nowhere --local-dir FOLDER'") as caught:
+        Pretrained("facebook/dinov2-nowhere")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("size", [40, {"shortest_edge": 40}, {"height": 40, "width": 40}])

@@ -36,7 +36,7 @@ def judged(cohort: Cohort, text: str, images: Pixels, labels: NDArray[np.int64] 
     classes = np.concatenate([of_honest, np.zeros(len(images), np.int64) if labels is None else labels])
     pool = Cohort.in_memory(table_of([str(n) for n in range(len(whole))], classes, "synthetic"), whole, CLASSES)
     train = cohort.part("train")
-    encoder = chosen_encoder(None, train.images)
+    encoder = chosen_encoder(None, train)
     (rule,) = rules_of([text])
     return rule.judge(Views(View(pool, encoder), View(train, encoder), View(cohort.part("val"), encoder)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _PREPROCESSOR = "preprocessor_config.json"
+_NEEDED = ["config.json", _PREPROCESSOR, "model*.safetensors*"]
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 class Preparation(Config):
@@ -131,6 +134,28 @@ class PretrainedFolder:
         if len(mean) != 3 or len(deviation) != 3 or min(*side_px, *deviation) <= 0:
             raise InputError(f"{path}: expected a positive size and three means and deviations, one per colour")
         return Preparation(side_px=side_px, scale=scale, mean=tuple(mean), deviation=tuple(deviation))
+
+
+def folder_of(name: str) -> Path:
+    """Return the folder of that name, or the one to which the hub's network of that name was fetched.
+
+    Raises:
+        InputError: a name on the hub that cannot be fetched, with how to bring the folder.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir() or not _HUB_NAME.fullmatch(name):
+        return folder
+    from huggingface_hub import snapshot_download
+
+    try:
+        with quiet_transformers():
+            return Path(snapshot_download(name, allow_patterns=_NEEDED))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"hf:{name}: no such folder, and it cannot be fetched from the hub ({reason}). On a machine with a network "
+            f"run 'hf download {name} --local-dir FOLDER', bring the folder here and give hf:FOLDER"
+        ) from None
 
 
 def _not_finite(network: nn.Module) -> str | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.errors import InputError
 from dermsynth.core.randomness import numpy_generator
-from dermsynth.encoders.chosen import Encoder, Floats, chosen_encoder
+from dermsynth.encoders.chosen import Encoder, Floats
 from dermsynth.metrics.coverage import mean_distance, vendi_score
 from dermsynth.metrics.frechet import frechet_distance
 from dermsynth.metrics.kernel import kernel_distance
@@ -25,6 +25,7 @@ from dermsynth.metrics.memorisation import (
     membership_attack,
     share_nearer_to_train,
 )
+from dermsynth.pools.encoder import pool_encoder
 from dermsynth.pools.mix import check_comparable
 from dermsynth.training.partial import SEEN
 
@@ -82,7 +83,7 @@ def measure(cohort: Cohort, pool: Cohort, *, encoder: Path | str | None = None, 
     if not sizes:
         told = "; ".join(f"{name} has {few}" for name, few in left_out.items())
         raise InputError(f"{pool.path}: too few images to be measured: {told}")
-    chosen = chosen_encoder(encoder, train.images)
+    chosen = pool_encoder(encoder, cohort)
     sets = {name: _Set(images, chosen) for name, images in (("synthetic", pool), ("train", train), ("real", held_out))}
     drawn = {
         name: {label: each.draw(label, n, seed, f"measure {name}") for label, n in sizes.items()}
@@ -112,7 +113,7 @@ class _Set:
 
     def __init__(self, cohort: Cohort, encoder: Encoder) -> None:
         self.cohort = cohort
-        self.features = encoder.features(cohort.images)
+        self.features = encoder.features(cohort)
         self.lesions = np.array(cohort.table["lesion_id"].to_list(), dtype=np.str_)
 
     def draw(

@@ -14,7 +14,7 @@ from dermsynth.classifiers.trained import TrainedClassifier
 from dermsynth.cohorts.cohort import Cohort, writing_cohort
 from dermsynth.core.artefacts import write_parquet
 from dermsynth.core.errors import ConfigError, InputError
-from dermsynth.encoders.chosen import chosen_encoder
+from dermsynth.pools.encoder import pool_encoder
 from dermsynth.pools.mix import check_comparable
 from dermsynth.pools.screens.rule import Ints, Judgement, Rule, View, Views
 from dermsynth.training.images import IDENTIFIERS
@@ -150,7 +150,7 @@ def screen(
         pool: Synthetic images, opened from their folder.
         cohort: Real images with the split in which the pool will be used.
         rules: One or more, see `dermsynth.pools.screens`.
-        encoder: Folder of a pretrained network; default: the offline encoder.
+        encoder: As `pool_encoder` takes it; default: the offline encoder.
         classifiers: Fits of this cohort and this split.
         progress: Called with rules done and rules in all.
 
@@ -173,7 +173,7 @@ def screen(
     for classifier in asked:
         classifier.check(cohort)
     train = cohort.part("train").select(pl.col("origin") == "real")
-    chosen = chosen_encoder(encoder, train.images)
+    chosen = pool_encoder(encoder, cohort)
     held_out = View(cohort.part("val"), chosen, asked)
     views = Views(View(pool, chosen, asked), View(train, chosen), held_out)
     rows, steps = np.arange(len(pool), dtype=np.int64), []

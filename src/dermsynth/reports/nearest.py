@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from dermsynth.cohorts.cohort import Cohort
-from dermsynth.encoders.chosen import chosen_encoder
+from dermsynth.pools.encoder import pool_encoder
 from dermsynth.pools.mix import check_comparable
 from dermsynth.pools.nearest import nearest
 from dermsynth.reports.sheets import Row
@@ -25,8 +25,8 @@ def rows(cohort: Cohort, pool: Cohort, encoder: Path | str | None = None, count:
     """
     check_comparable(cohort, pool)
     train = cohort.part("train").select(pl.col("origin") == "real")
-    chosen = chosen_encoder(encoder, train.images)
-    found = nearest(pool.images, train.images, chosen, chosen.features(train.images))
+    chosen = pool_encoder(encoder, cohort)
+    found = nearest(pool.images, train.images, chosen, chosen.features(train))
     which = np.argsort(found.difference, kind="stable")[:count].astype(np.int64)
     pairs = []
     for number, one, other in zip(which, pool.images[which], found.beside(train.images, which), strict=True):

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from dermsynth.classifiers.networks.config import NetworkConfig
 from dermsynth.classifiers.networks.vision import Vision, plain
-from dermsynth.core.errors import InputError
-from dermsynth.encoders.folder import PretrainedFolder, quiet_transformers
-
-_NEEDED = ["config.json", "preprocessor_config.json", "model*.safetensors*"]
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+from dermsynth.encoders.folder import PretrainedFolder, folder_of
 
 
 def pretrained(choice: NetworkConfig, argument: str, size_px: int) -> Vision:
@@ -21,7 +16,7 @@ def pretrained(choice: NetworkConfig, argument: str, size_px: int) -> Vision:
         InputError: what `PretrainedFolder` refuses, a name that is neither a folder nor can be fetched, or a size that
             the network cannot take.
     """
-    path = _found(argument)
+    path = folder_of(argument)
     folder = PretrainedFolder(path)
     network, may_pool = folder.network()
     preparation = folder.preparation
@@ -34,21 +29,3 @@ def pretrained(choice: NetworkConfig, argument: str, size_px: int) -> Vision:
     name = path.resolve().name if Path(argument).expanduser().is_dir() else argument
     made.origin = {"name": name, "sha256": folder.sha256, "fresh": choice.fresh}
     return made
-
-
-def _found(name: str) -> Path:
-    """Return the folder of that name, or the one to which the hub's network of that name was fetched."""
-    folder = Path(name).expanduser()
-    if folder.is_dir() or not _HUB_NAME.fullmatch(name):
-        return folder
-    from huggingface_hub import snapshot_download
-
-    try:
-        with quiet_transformers():
-            return Path(snapshot_download(name, allow_patterns=_NEEDED))
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"hf:{name}: no such folder, and it cannot be fetched from the hub ({reason}). On a machine with a network "
-            f"run 'hf download {name} --local-dir FOLDER', bring the folder here and give hf:FOLDER"
-        ) from None

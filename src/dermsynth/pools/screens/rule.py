@@ -33,7 +33,7 @@ class View:
     @property
     def features(self) -> Floats:
         """Return the encoder's features, n x d."""
-        return self._once("features", lambda: self.encoder.features(self.cohort.images))
+        return self._once("features", lambda: self.encoder.features(self.cohort))
 
     @property
     def probabilities(self) -> Floats:
