@@ -155,7 +155,8 @@ def contrast(statistic: Statistic, arms: Sequence[Sequence[int]], weights: Seque
     np.add.at(of_fit, np.array(arms), of_arm[:, None] / seeds)
     lesion_parts = np.maximum(np.einsum("f,cfg,g->c", of_fit, statistic.covariance, of_fit), 0)
     floor = statistic.floor * float((of_arm**2).max())
-    variance, freedom = _variance(by_seed, lesion_parts, statistic.lesions, floor)
+    seed_part = float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
+    variance, freedom = pooled_variance(lesion_parts, seed_part, seeds, statistic.lesions, floor)
     return Contrast(float(by_seed.mean()), float(np.sqrt(variance)), freedom, tuple(float(d) for d in by_seed))
 
 
@@ -182,15 +183,21 @@ def student_tail(t: float, freedom: float) -> float:
     return float(stdtr(freedom, -t))
 
 
-def _variance(
-    by_seed: FloatArray, lesion_parts: FloatArray, lesions: npt.NDArray[np.int64], floor: float
+def pooled_variance(
+    lesion_parts: FloatArray, seed_part: float, seeds: int, lesions: npt.NDArray[np.int64], floor: float
 ) -> tuple[float, float]:
-    """Return the variance of the mean over seeds and its degrees of freedom, from each class's lesion part (C,)."""
-    seeds = len(by_seed)
+    """Return the variance of a mean over seeds and its degrees of freedom.
+
+    Args:
+        lesion_parts: float64 (C,), what the lesions of each class contribute.
+        seed_part: The sample variance over seeds divided by their number; 0 for one seed.
+        seeds: S, 1 or more.
+        lesions: int64 (C,), lesions per class.
+        floor: The least variance.
+    """
     lesion_part = float(lesion_parts.sum())
     spare = np.maximum(lesions - 1, 1)
     lesion_freedom = float(lesion_part**2 / (lesion_parts**2 / spare).sum()) if lesion_part > 0 else float(spare.sum())
-    seed_part = float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
     total = lesion_part + seed_part
     if total <= floor:
         return floor, lesion_freedom
