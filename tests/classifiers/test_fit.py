@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from tests.classifiers.discs import CLASSES, QUICK, TEST, TRAIN, VAL, cohort
 
 from dermsynth.classifiers import build
-from dermsynth.classifiers import run as module
+from dermsynth.classifiers import choose as module
 from dermsynth.classifiers.config import FitConfig
 from dermsynth.classifiers.fit import Progress, fit
 from dermsynth.classifiers.predict import predict

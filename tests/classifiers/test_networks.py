@@ -67,7 +67,7 @@ def test_one_image_is_no_batch_for_batch_norm_to_learn_from() -> None:
 
 def test_a_network_made_again_has_the_same_weights_by_name_and_shape() -> None:
     network = small()
-    again = rebuild(network.description, 3, 32)
+    again = rebuild(network.description, 3)
     again.load_state_dict(network.state_dict())
     torch.testing.assert_close(again.eval()(pictures(2)), network.eval()(pictures(2)), rtol=0, atol=0)
 

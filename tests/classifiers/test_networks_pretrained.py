@@ -105,7 +105,7 @@ def test_a_network_is_made_again_without_its_folder(family: str, folders: dict[s
     network = made(gone)
     description = json.loads(json.dumps(network.description))
     shutil.rmtree(gone)
-    again = rebuild(description, 3, 64)
+    again = rebuild(description, 3)
     again.load_state_dict(network.state_dict())
     torch.testing.assert_close(again.eval()(pictures(2)), network.eval()(pictures(2)), rtol=0, atol=0)
     assert str(tmp_path) not in json.dumps(description)

@@ -69,6 +69,6 @@ def test_statistics_follow_a_tenth_of_a_batch(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_made_again_is_the_same_function(name: str, stem: str) -> None:
     network = thin(name, stem=stem)
-    again = rebuild(network.description, 3, 64)
+    again = rebuild(network.description, 3)
     again.load_state_dict(network.state_dict())
     torch.testing.assert_close(again.eval()(pictures(2)), network.eval()(pictures(2)), rtol=0, atol=0)

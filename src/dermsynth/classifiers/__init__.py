@@ -12,53 +12,88 @@ from dermsynth.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from dermsynth.classifiers.networks.config import NetworkConfig
-    from dermsynth.classifiers.networks.network import Network
+    from dermsynth.classifiers.networks.network import Backbone, Network
 
 _NETWORKS = "dermsynth.classifiers.networks"
 
 
 @dataclass(frozen=True)
 class Family:
-    """Where a network is made, and the settings of `NetworkConfig` that it has.
+    """Where a model's network comes from.
 
-    `make` is called with a NetworkConfig, what follows the colon of the model's name, and the images' side in px; it
-    returns a backbone.
+    Attributes:
+        make: Function of a NetworkConfig, what follows the name's colon, and the images' side in px; returns a
+            backbone with the weights that it starts from.
+        takes: The settings of `NetworkConfig` that the network has.
+        head: Name in `HEADS`.
+        from_run: Whether what follows the colon is a run of `dermsynth train`.
     """
 
     make: str
     takes: frozenset[str] = frozenset()
-    argument: str = ""
-    """What follows the colon, for people; empty where nothing does."""
+    head: str = "linear"
+    from_run: bool = False
 
 
+_SCALED, _STARTED = frozenset({"width", "stem"}), frozenset({"fresh"})
+_FOLDER = Family(f"{_NETWORKS}.hub:pretrained", _STARTED | {"input_px"})
+_RUN = Family(f"{_NETWORKS}.discriminator:of_run", _STARTED, from_run=True)
 MODELS = {
     "small-cnn": Family(f"{_NETWORKS}.small_cnn:small_cnn", frozenset({"width"})),
-    "mobilenet-v1": Family(f"{_NETWORKS}.scratch:mobilenet_v1", frozenset({"width", "stem"})),
-    "resnet-18": Family(f"{_NETWORKS}.scratch:resnet_18", frozenset({"width", "stem"})),
-    "resnet-50": Family(f"{_NETWORKS}.scratch:resnet_50", frozenset({"width", "stem"})),
-    "hf": Family(f"{_NETWORKS}.hub:pretrained", frozenset({"input_px", "fresh"}), "FOLDER"),
+    "mobilenet-v1": Family(f"{_NETWORKS}.scratch:mobilenet_v1", _SCALED),
+    "resnet-18": Family(f"{_NETWORKS}.scratch:resnet_18", _SCALED),
+    "resnet-50": Family(f"{_NETWORKS}.scratch:resnet_50", _SCALED),
+    "discriminator": Family(f"{_NETWORKS}.discriminator:untrained", frozenset({"width"})),
+    "discriminator:RUN": _RUN,
+    "hf:FOLDER": _FOLDER,
+    "class-head:RUN": Family(f"{_NETWORKS}.discriminator:of_run", head="own", from_run=True),
+    "probe:ENCODER": Family("", head="probe"),
+    "knn:ENCODER": Family("", head="knn"),
 }
+"""The models by name; in capitals, what people put in its place."""
+ENCODERS = {
+    "handmade": Family(f"{_NETWORKS}.handmade:handmade"),
+    "hf:FOLDER": _FOLDER,
+    "discriminator:RUN": _RUN,
+}
+"""The networks whose features `probe:` and `knn:` use as they are."""
 BACKBONES = {
     "small-cnn": f"{_NETWORKS}.small_cnn:SmallCnn",
     "vision": f"{_NETWORKS}.vision:Vision",
+    "discriminator": f"{_NETWORKS}.discriminator:Discriminator",
+    "handmade": f"{_NETWORKS}.handmade:Handmade",
 }
 """The classes of backbones by `kind`, for networks that are made again from their settings."""
+HEADS = {
+    "linear": f"{_NETWORKS}.network:linear",
+    "own": f"{_NETWORKS}.frozen:own",
+    "probe": f"{_NETWORKS}.frozen:probe",
+    "knn": f"{_NETWORKS}.frozen:neighbours",
+}
+"""Functions of a backbone and the number of classes; they return the network."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A model's name, understood."""
+    """A model's name, understood: where its backbone comes from, with which argument, and its head."""
 
-    family: Family
-    argument: str = ""
+    backbone: Family
+    argument: str
+    head: str
+
+    @property
+    def learns_in_steps(self) -> bool:
+        """Return whether the network is trained by gradient steps."""
+        return self.head == "linear"
 
 
 def find(model: str) -> Choice:
     """Return what a model's name stands for; raises ConfigError that suggests the nearest name."""
-    name, _, argument = model.partition(":")
-    if name not in MODELS:
-        raise ConfigError(f"unknown model; {nearest(name, MODELS)}")
-    return Choice(MODELS[name], argument)
+    family, argument = _find(model, MODELS, "model")
+    if family.make:
+        return Choice(family, argument, family.head)
+    encoder, inner = _find(argument, ENCODERS, "encoder")
+    return Choice(encoder, inner, family.head)
 
 
 def build(choice: NetworkConfig, classes: int, size_px: int) -> Network:
@@ -72,20 +107,43 @@ def build(choice: NetworkConfig, classes: int, size_px: int) -> Network:
         size_px: Side of the images.
 
     Raises:
-        InputError: images that are too small for it.
+        InputError: images that are too small for it, or a folder or run that it cannot be made from.
+        ArtefactError: a run that is none.
     """
-    from dermsynth.classifiers.networks.network import linear
-
     found = find(choice.model)
-    return linear(_load(found.family.make)(choice, found.argument, size_px), classes, size_px)
+    backbone: Backbone = _load(found.backbone.make)(choice, found.argument, size_px)
+    backbone.check(size_px)
+    return _with_head(backbone, classes, found.head)
 
 
-def rebuild(description: Mapping[str, Any], classes: int, size_px: int) -> Network:
+def rebuild(description: Mapping[str, Any], classes: int) -> Network:
     """Return the network that `Network.description` describes, whose weights are still to be loaded."""
-    from dermsynth.classifiers.networks.network import linear
-
     backbone = _load(BACKBONES[description["backbone"]])(**description["settings"])
-    return linear(backbone, classes, size_px)
+    backbone.origin = description["origin"]
+    return _with_head(backbone, classes, description["head"])
+
+
+def _with_head(backbone: Backbone, classes: int, head: str) -> Network:
+    network: Network = _load(HEADS[head])(backbone, classes)
+    network.description = {
+        "backbone": backbone.kind,
+        "settings": backbone.settings,
+        "origin": backbone.origin,
+        "head": head,
+    }
+    return network
+
+
+def _find(name: str, known: Mapping[str, Family], what: str) -> tuple[Family, str]:
+    first, colon, argument = name.partition(":")
+    asking = next((key for key in known if key.startswith(f"{first}:")), None)
+    if argument and asking:
+        return known[asking], argument
+    if first in known and not colon:
+        return known[first], ""
+    if first in known or asking:
+        raise ConfigError(f"unknown {what}; write '{asking or first}'")
+    raise ConfigError(f"unknown {what}; {nearest(first, known)}")
 
 
 def _load(place: str) -> Any:

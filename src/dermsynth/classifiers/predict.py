@@ -13,12 +13,11 @@ from dermsynth.training.device import to_network
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-    from torch import nn
 
-_PREDICT_BATCH = 256
+    from dermsynth.classifiers.networks.network import Network
 
 
-def predict(network: nn.Module, cohort: Cohort, fabric: Fabric, tta: int = 1) -> NDArray[np.float32]:
+def predict(network: Network, cohort: Cohort, fabric: Fabric, tta: int = 1) -> NDArray[np.float32]:
     """Return the class probabilities of every image, float32 (N, C): a float32 softmax over the network's scores.
 
     The mean over the first `tta` of an image's eight mirrors and quarter turns. The network is in eval mode for it and
@@ -26,11 +25,11 @@ def predict(network: nn.Module, cohort: Cohort, fabric: Fabric, tta: int = 1) ->
     """
     import torch
 
-    found = []
+    found, count = [], network.at_once(cohort.size_px)
     network.eval()
     with torch.no_grad(), fabric.autocast():
-        for start in range(0, len(cohort), _PREDICT_BATCH):
-            images = to_network(torch.from_numpy(cohort.images[start : start + _PREDICT_BATCH]), fabric)
+        for start in range(0, len(cohort), count):
+            images = to_network(torch.from_numpy(cohort.images[start : start + count]), fabric)
             seen = [network(view).float().softmax(dim=1) for view in views(images, tta)]
             found.append(torch.stack(seen).mean(dim=0))
     network.train()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dermsynth.classifiers import build
 from dermsynth.classifiers.balance import Balance, loss_of
+from dermsynth.classifiers.choose import Line, scores
 from dermsynth.classifiers.config import FitConfig
 from dermsynth.classifiers.networks.network import Network
 from dermsynth.classifiers.optimise import Mover
@@ -24,14 +25,10 @@ from dermsynth.cohorts.augment.mixing import mix
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.errors import DivergedError
 from dermsynth.core.randomness import global_torch_seed, key, torch_generator
-from dermsynth.metrics.scores import balanced_accuracy, macro_auc
 from dermsynth.training import checkpoint
 from dermsynth.training.device import make_fabric
 from dermsynth.training.ema import Average
 from dermsynth.training.feed import Feed, in_epochs
-
-Line = dict[str, float | int]
-"""What is known of a scored state: `images_seen`, the mean `loss` since the last one, and scores on val."""
 
 
 class Run:
@@ -126,14 +123,8 @@ class Run:
         probabilities = predict(self.predictor, self.val, self.fabric, self.config.tta)
         if not np.isfinite(probabilities).all():
             raise self._diverged("a prediction", self.step - 1)
-        predicted = probabilities.argmax(axis=1)
-        line: Line = {
-            "images_seen": self.images_seen,
-            "loss": float(losses.mean()),
-            "val_balanced_accuracy": balanced_accuracy(self.val_labels, predicted, len(self.classes)),
-        }
-        if self.config.choose_by == "macro_auc":
-            line["val_macro_auc"] = macro_auc(self.val_labels, probabilities.astype(np.float64))
+        line: Line = {"images_seen": self.images_seen, "loss": float(losses.mean())}
+        line |= scores(self.config.choose_by, self.val_labels, probabilities)
         self.history.append(line)
         score = f"val_{self.config.choose_by}"
         if not self.chosen_line or line[score] > self.chosen_line[score]:

@@ -24,7 +24,8 @@ from dermsynth.metrics.temperature import tempered
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-    from torch import nn
+
+    from dermsynth.classifiers.networks.network import Network
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,31 @@ class TrainedClassifier:
         found = predict(network, cohort, fabric, self.config.tta).astype(np.float64)
         return found if self.temperature is None else tempered(found, self.temperature)
 
+    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what its network's head sees of images (N x S x S x 3, uint8), N x D, computed in full float32."""
+        import torch
+
+        from dermsynth.training.device import to_network
+
+        network, fabric = self._network
+        count, found = network.at_once(self.size_px), []
+        network.eval()
+        with torch.inference_mode(), torch.autocast(fabric.device.type, enabled=False):
+            for start in range(0, len(images), count):
+                seen = to_network(torch.from_numpy(images[start : start + count]), fabric)
+                found.append(network.features(seen).float().cpu().numpy())
+        return np.concatenate(found)
+
     @cached_property
-    def _network(self) -> tuple[nn.Module, Fabric]:
+    def _network(self) -> tuple[Network, Fabric]:
+        import torch
+
         from dermsynth.training import checkpoint
         from dermsynth.training.device import make_fabric
 
         fabric, path = make_fabric(self.config.precision), self.path / WEIGHTS
-        network = rebuild(self.network, len(self.classes), self.size_px)
+        network = rebuild(self.network, len(self.classes))
         checkpoint.load_network(WEIGHTS_PREFIX, network, checkpoint.load(path)[0], path)
-        return network.to(fabric.device), fabric
+        # In the layout in which it learnt, so that it predicts the same bits again.
+        network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network, fabric

@@ -40,9 +40,9 @@ class NetworkConfig(Config):
 
     @model_validator(mode="after")
     def _has_the_settings(self) -> NetworkConfig:
-        chosen = find(self.model)
-        for name in sorted({"width", "stem", "input_px", "fresh"} - chosen.family.takes):
+        takes = find(self.model).backbone.takes
+        for name in sorted({"width", "stem", "input_px", "fresh"} - takes):
             if getattr(self, name) != type(self).model_fields[name].default:
-                having = ", ".join(sorted(chosen.family.takes)) or "none"
+                having = ", ".join(sorted(takes)) or "none"
                 raise ValueError(f"{name}: '{self.model}' has no such setting (it has: {having}); leave it out")
         return self

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from dermsynth.core.errors import InputError
 
+_PIXELS_AT_ONCE = 256 * 64**2
+_MOST_AT_ONCE = 256
+
 
 class Backbone(nn.Module, ABC):
     """Images N x 3 x H x W, float32 in [-1, 1] -> features N x `dimensions`, float32. It knows no class.
@@ -40,17 +43,31 @@ class Backbone(nn.Module, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """Return the features."""
 
+    def seen_px(self, size_px: int) -> int:
+        """Return the side at which it computes on images of this side."""
+        return size_px
+
+    def check(self, size_px: int) -> None:
+        """Raise InputError if images of this side are too small."""
+        if size_px < self.least_px:
+            raise InputError(f"images have {size_px} px, this network needs {self.least_px}; ingest larger ones")
+
 
 class Network(nn.Module):
     """A backbone and a head: images N x 3 x H x W, float32 in [-1, 1] -> scores N x classes, float32.
 
     A softmax makes probabilities of the scores. Networks know no loss.
+
+    Attributes:
+        description: Plain JSON values from which `dermsynth.classifiers.rebuild` makes this network again.
     """
+
+    description: dict[str, Any]
 
     def __init__(self, backbone: Backbone, head: nn.Module) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
-        self._has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in backbone.modules())
+        self._has_batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
 
     def features(self, images: Tensor) -> Tensor:
         """Return what the head sees, N x D, float32.
@@ -58,10 +75,8 @@ class Network(nn.Module):
         Raises:
             InputError: images that are too small, or one image alone while a network with batch norm learns.
         """
-        side = min(images.shape[2:])
-        if side < self.backbone.least_px:
-            raise InputError(f"images have {side} px, this network needs {self.backbone.least_px}; ingest larger ones")
-        if self.training and len(images) == 1 and self._has_batch_norm:
+        self.backbone.check(min(images.shape[2:]))
+        if self._has_batch_norm and self.backbone.training and len(images) == 1:
             raise InputError("a batch of one image has no variance for batch norm to learn from; take two or more")
         found: Tensor = self.backbone(images).float()
         return found
@@ -74,19 +89,15 @@ class Network(nn.Module):
             scores: Tensor = self.head(features)
         return scores
 
-    @property
-    def description(self) -> dict[str, Any]:
-        """Return plain JSON values from which `dermsynth.classifiers.rebuild` makes this network again."""
-        backbone = self.backbone
-        return {"backbone": backbone.kind, "settings": backbone.settings, "origin": backbone.origin}
+    def at_once(self, size_px: int) -> int:
+        """Return how many images of this side to predict together, so that memory does not grow with their size."""
+        return max(1, min(_MOST_AT_ONCE, _PIXELS_AT_ONCE // self.backbone.seen_px(size_px) ** 2))
 
     def parts(self) -> list[nn.Module]:
         """Return modules from the input to the head, the head last, that hold every parameter once."""
         return [*self.backbone.blocks(), self.head]
 
 
-def linear(backbone: Backbone, classes: int, size_px: int) -> Network:
-    """Return the network with a linear head; raises InputError if images of `size_px` are too small for it."""
-    if size_px < backbone.least_px:
-        raise InputError(f"images have {size_px} px, this network needs {backbone.least_px}; ingest larger ones")
+def linear(backbone: Backbone, classes: int) -> Network:
+    """Return the network with a linear head, to be trained in steps."""
     return Network(backbone, nn.Linear(backbone.dimensions, classes))

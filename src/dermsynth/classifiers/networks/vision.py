@@ -87,6 +87,10 @@ class Vision(Backbone):
         last: Tensor = found.last_hidden_state.float()
         return last.mean(dim=1 if last.ndim == 3 else (2, 3))
 
+    def seen_px(self, size_px: int) -> int:
+        """Return the side to which images are resized."""
+        return max(self.preparation.side_px) if self.preparation else size_px
+
     def _position_arguments(self, sides: tuple[int, int]) -> dict[str, bool]:
         """Return what tells a transformer to stretch its positions over images of another size than its own."""
         own = getattr(self.network.config, "image_size", None)
