@@ -43,9 +43,10 @@ def test_a_rate_is_not_sought_where_there_is_one(work: Path) -> None:
 
 
 def test_a_fit_killed_at_any_moment_continues_bit_for_bit(work: Path) -> None:
-    fit = ["fit", *QUICK, "--kimg", "2", "--set", "checkpoint_every_s=0.02", "--set", "recipe=fastai", "--out"]
+    fit = ["fit", *QUICK, "--kimg", "4", "--set", "recipe=fastai"]
+    often = ["--set", "checkpoint_every_s=0.2"]
     state = work / "killed.partial" / "checkpoint.safetensors"
-    process = start(*fit, "killed", cwd=work)
+    process = start(*fit, *often, "--out", "killed", cwd=work)
     deadline = time.monotonic() + 60
     while not state.exists():
         assert time.monotonic() < deadline, "no checkpoint was written"
@@ -53,7 +54,7 @@ def test_a_fit_killed_at_any_moment_continues_bit_for_bit(work: Path) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (work / "killed").exists()
-    for out in ("killed", "whole"):
-        dermsynth(*fit, out, cwd=work)
+    dermsynth(*fit, *often, "--out", "killed", cwd=work)
+    dermsynth(*fit, "--out", "whole", cwd=work)
     for name in ("predictions.parquet", "classifier.safetensors", "history.jsonl"):
         assert (work / "killed" / name).read_bytes() == (work / "whole" / name).read_bytes()
