@@ -1,4 +1,4 @@
-"""`trial run`, `trial report` and `demo`: from images to a verdict."""
+"""`trial power`, `trial run`, `trial report` and `demo`: from a plan to a verdict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import typer
 from dermsynth.cli.app import CORES, ForceTrial, Out, Seed, Workers, app, command, trial_app
 
 if TYPE_CHECKING:
+    from dermsynth.trials.power import Forecast, Plan
     from dermsynth.trials.protocol import Protocol
+
+DISCORDANCE, SEED_SD = 0.15, 0.015
 
 
 @command(trial_app, "run")
@@ -41,6 +44,88 @@ def trial_report(trial: Annotated[Path, typer.Argument(help="A finished trial.")
 
     verdict = judge_trial(trial)
     typer.echo(f"{verdict.sentence}\n{write_report(trial)}")
+
+
+@command(trial_app, "power")
+def trial_power(
+    plan: Annotated[
+        str, typer.Argument(help="The planned protocol (a YAML file or a preset), or a cohort with a split.")
+    ],
+    like: Annotated[
+        Path | None, typer.Option("--like", metavar="TRIAL", help="A finished trial whose noise is taken.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Fits of every arm.", show_default="the protocol's, or 3")
+    ] = None,
+    discordance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Assumed share of lesions that only one of the arms gets right.",
+            show_default=str(DISCORDANCE),
+        ),
+    ] = None,
+    seed_sd: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Assumed standard deviation over seeds of the difference in balanced accuracy.",
+            show_default=str(SEED_SD),
+        ),
+    ] = None,
+) -> None:
+    """Say how small a difference a planned trial would see.
+
+    Nothing is trained. The noise is that of an earlier trial, or assumed.
+    """
+    from dataclasses import replace
+
+    from dermsynth.core.errors import ConfigError
+    from dermsynth.metrics.power import Noise
+    from dermsynth.trials.power import forecast, noise_like, planned
+
+    if like is not None and (discordance is not None or seed_sd is not None):
+        raise ConfigError(f"--like {like}: the noise is measured there; leave out --discordance and --seed-sd")
+    chosen = planned(plan)
+    if seeds is not None:
+        chosen = replace(chosen, repeats=seeds)
+    if like is not None:
+        noise, told = noise_like(like, tuple(chosen.lesions)), f"as in {like}"
+    else:
+        share, deviation = (
+            (DISCORDANCE if discordance is None else discordance),
+            (SEED_SD if seed_sd is None else seed_sd),
+        )
+        noise = Noise.assumed(len(chosen.lesions), discordance=share, seed_sd=deviation)
+        told = f"assumed: arms disagree on {100 * share:g} % of lesions, {100 * deviation:g} points over seeds"
+    _show_forecast(chosen, forecast(chosen, noise), told)
+
+
+def _show_forecast(plan: Plan, found: Forecast, noise: str) -> None:
+    from dermsynth.trials.power import POWERS, TIMES
+
+    def points(differences: tuple[float, ...]) -> str:
+        return "".join(f"{'none' if one > 1 else f'{100 * one:.1f}':>12}" for one in differences)
+
+    margin, lesions = 100 * plan.endpoint.smallest_difference, sum(plan.lesions.values())
+    width = max(len("balanced accuracy"), *map(len, plan.lesions))
+    typer.echo(
+        f"{lesions:,} {plan.endpoint.split} lesions, {plan.repeats} seeds, margin {margin:g} points; noise {noise}"
+    )
+    typer.echo("\nsmallest true gain that comes out as 'helps', points")
+    typer.echo(f"{'':{width}}{'lesions':>10}" + "".join(f"{f'{100 * power:g} % power':>12}" for power in POWERS))
+    typer.echo(f"{'balanced accuracy':{width}}{lesions:>10,}{points(found.balanced_accuracy)}")
+    for name, differences in found.recall.items():
+        typer.echo(f"{name:{width}}{plan.lesions[name]:>10,}{points(differences)}")
+    typer.echo(f"\nbalanced accuracy, {100 * POWERS[0]:g} % power, with other seeds and more lesions, points")
+    typer.echo(f"{'seeds':>{width}}{'':10}" + "".join(f"{f'{times} x lesions':>12}" for times in TIMES))
+    for seeds, differences in found.alternatives.items():
+        typer.echo(f"{seeds:>{width}}{'':10}{points(differences)}")
+    typer.echo(f"\nchance of 'equivalent' if there is no difference: {100 * found.equivalent:.0f} %")
 
 
 @command(app, "demo")

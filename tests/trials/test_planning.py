@@ -1,0 +1,127 @@
+"""What a planned trial would see: its lesions, the noise of an earlier trial, and the forecast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tests.helpers import CLASSES, make_cohort, saved_cohort
+
+from dermsynth.classifiers.predictions import FILE, Predictions, write_predictions
+from dermsynth.cohorts.cohort import Cohort
+from dermsynth.core import artefacts
+from dermsynth.core.errors import ArtefactError, ConfigError, InputError
+from dermsynth.metrics.power import Noise
+from dermsynth.trials.power import Plan, forecast, noise_like, planned
+from dermsynth.trials.protocol import PRESETS, Protocol
+from dermsynth.trials.verdict import Declared
+from dermsynth.trials.work import make_cohort as job_of_cohort
+from dermsynth.trials.work import plan as jobs_of
+
+SMALL = {
+    "name": "small",
+    "repeats": 4,
+    "fill_to": 40,
+    "cohort": {"source": {"kind": "phantom", "counts": {"mel": 20, "nv": 30}}, "size_px": 16},
+    "endpoint": {"smallest_difference": 0.05},
+}
+
+
+def protocol(folder: Path, **changes: object) -> Path:
+    (folder / "plan.yaml").write_text(yaml.safe_dump({**SMALL, **changes}))
+    return folder / "plan.yaml"
+
+
+def trial(folder: Path, *, seeds: tuple[int, ...] = (0, 1, 2), classes: tuple[str, ...] = ("mel", "nv")) -> Path:
+    """A finished trial of two arms whose fits judge 60 lesions of each class at random."""
+    folder.mkdir()
+    fits: dict[str, dict[str, str]] = {}
+    for arm in ("oversampled", "hybrid"):
+        for seed in seeds:
+            name = f"{arm}-{seed}"
+            (folder / name).mkdir()
+            labels = np.arange(120) % 2
+            p = np.random.default_rng([seed, len(arm)]).random(120)
+            # the second class is judged right more often, so its noise is another one
+            right = p < np.where(labels == 1, 0.9, 0.5)
+            sure = np.where(right, labels, 1 - labels)
+            images = np.array([f"i{n:03}" for n in range(120)])
+            found = Predictions(images, images, labels, 0.8 * np.eye(2)[sure] + 0.1, classes)
+            write_predictions(folder / name / FILE, {"test": found})
+            fits.setdefault(arm, {})[str(seed)] = name
+    declared = Protocol.model_validate({**SMALL, "repeats": len(seeds)})
+    (folder / "protocol.yaml").write_text(declared.to_yaml())
+    artefacts.write_json(folder / "index.json", {"fits": fits})
+    artefacts.write_json(folder / "card.json", {"kind": "trial", "files": {}})
+    return folder
+
+
+def test_the_lesions_of_a_protocol_are_those_of_its_cohort(tmp_path: Path) -> None:
+    path = protocol(tmp_path)
+    found = planned(path)
+    job = jobs_of(Protocol.model_validate(SMALL))[0][0]
+    job_of_cohort(job.config, {}, tmp_path / "cohort")
+    test = Cohort.open(tmp_path / "cohort").part("test").table
+    expected = {name: test.filter(label=name)["lesion_id"].n_unique() for name in ("mel", "nv")}
+    assert found.lesions == expected
+    assert (found.repeats, found.endpoint.smallest_difference) == (4, 0.05)
+
+
+def test_a_label_map_counts_its_own_classes(tmp_path: Path) -> None:
+    cohort = {**SMALL["cohort"], "labels": "benign-malignant"}  # type: ignore[dict-item]
+    found = planned(protocol(tmp_path, cohort=cohort))
+    assert list(found.lesions) == ["benign", "malignant"]
+    assert min(found.lesions.values()) > 0
+
+
+def test_a_split_cohort_is_a_plan_with_the_usual_endpoint(tmp_path: Path) -> None:
+    saved_cohort(tmp_path / "cohort")
+    found = planned(tmp_path / "cohort")
+    test = make_cohort().part("test").table
+    assert found.lesions == {name: test.filter(label=name).height for name in CLASSES}
+    assert (found.repeats, found.endpoint) == (3, Declared())
+
+
+def test_a_preset_is_meant_where_a_folder_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    assert (PRESETS / "demo.yaml").exists()
+    assert sum(planned("demo").lesions.values()) > 100
+
+
+def test_what_is_no_plan_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"has no card\.json, so it is no complete cohort"):
+        planned(tmp_path)
+    with pytest.raises(ConfigError, match="no preset 'dmeo'; did you mean 'demo'"):
+        planned("dmeo")
+
+
+def test_the_noise_of_a_trial_is_that_of_its_fits_in_the_order_of_the_plan(tmp_path: Path) -> None:
+    folder = trial(tmp_path / "trial")
+    found = noise_like(folder, ("mel", "nv"))
+    assert found.lesion + found.churn == pytest.approx([2 * 0.5 * 0.5, 2 * 0.9 * 0.1], abs=0.12)
+    turned = noise_like(folder, ("nv", "mel"))
+    assert turned.churn.tolist() == found.churn[::-1].tolist()
+    assert turned.together == found.together
+
+
+def test_a_trial_that_tells_nothing_about_the_plan_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has the classes mel, nv; the plan has bcc, nv: choose a trial"):
+        noise_like(trial(tmp_path / "a"), ("bcc", "nv"))
+    with pytest.raises(InputError, match="b: one seed was trained"):
+        noise_like(trial(tmp_path / "b", seeds=(0,)), ("mel", "nv"))
+    with pytest.raises(ArtefactError, match="no such folder; expected a dermsynth trial"):
+        noise_like(tmp_path / "c", ("mel", "nv"))
+
+
+def test_a_forecast_holds_the_plan_among_its_alternatives() -> None:
+    plan = Plan({"mel": 50, "nv": 500}, 7, Declared())
+    found = forecast(plan, Noise.assumed(2, discordance=0.2, seed_sd=0.01))
+    assert list(found.alternatives) == [3, 5, 7, 10, 20]
+    assert found.alternatives[7][0] == found.balanced_accuracy[0] < found.balanced_accuracy[1]
+    assert found.recall["mel"][0] > found.recall["nv"][0]
+    assert found.alternatives[7][2] < found.alternatives[7][1] < found.alternatives[7][0]
+    large = forecast(Plan({"mel": 50_000, "nv": 50_000}, 20, Declared()), Noise.assumed(2, discordance=0.1, seed_sd=0))
+    assert found.equivalent < 0.1 < 0.99 < large.equivalent
