@@ -12,6 +12,7 @@ from tests.helpers import make_cohort
 
 from dermsynth.algorithms.dcgan import Dcgan, DcganConfig
 from dermsynth.core.artefacts import read_card
+from dermsynth.core.errors import InputError
 from dermsynth.training import checkpoint
 from dermsynth.training.config import TrainConfig
 from dermsynth.training.device import make_fabric
@@ -101,3 +102,29 @@ def test_without_held_out_images_the_last_snapshot_is_taken(tmp_path: Path) -> N
     card = read_card(out, "run")
     assert card["chosen_at"] == card["images_seen"]
     assert "kernel_distance" not in (out / "looks.jsonl").read_text()
+
+
+def test_the_encoder_of_the_settings_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dermsynth.encoders.chosen import Encoder
+
+    asked: list[str | None] = []
+
+    def chosen(choice: str | None, reference: object) -> Encoder:
+        asked.append(choice)
+        return Encoder("brightness", lambda images: images.mean((1, 2)).astype(np.float64))
+
+    monkeypatch.setattr("dermsynth.training.looks.chosen_encoder", chosen)
+    config = CONFIG.changed(encoder="weights/network")
+    images = gather(COHORT, Dcgan, SETTINGS, config, None)
+    learner = Learner(images, Dcgan, SETTINGS, config, make_fabric("fp32"))
+    learner.average.network = Ideal()
+    found = Looks(learner, images).look(100, None)[0]
+    assert asked == ["weights/network"]
+    assert found["kernel_distance"] < 0.5
+
+
+def test_an_encoder_that_is_not_there_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    config = CONFIG.changed(encoder=str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="nowhere"):
+        train(COHORT, Dcgan, SETTINGS, config, tmp_path / "run")
+    assert not list((tmp_path).glob("run*/history.jsonl"))

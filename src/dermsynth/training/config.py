@@ -20,6 +20,10 @@ class TrainConfig(Config):
     held_out: int = Field(
         256, ge=0, description="most images kept from the networks to choose the best snapshot; 0 takes the last one"
     )
+    encoder: str | None = Field(
+        None,
+        description="its features choose the snapshot: a network as for `measure`; without one the offline encoder",
+    )
     ema_halflife_kimg: float = Field(5.0, gt=0, description="half-life of the averaged weights that are sampled")
     snapshots: int = Field(8, ge=1, description="looks at the averaged generator over the run, the last one at its end")
     checkpoint_every_s: float = Field(60.0, ge=0, description="seconds of work at risk")

@@ -12,6 +12,7 @@ from torch import nn
 from dermsynth.algorithms.base import Algorithm
 from dermsynth.core.randomness import numpy_generator, torch_generator
 from dermsynth.encoders import handmade
+from dermsynth.encoders.chosen import chosen_encoder
 from dermsynth.metrics.coverage import coverage, mean_distance
 from dermsynth.metrics.kernel import kernel_distance
 from dermsynth.training.device import to_network
@@ -27,9 +28,8 @@ Pixels = NDArray[np.uint8]
 class Looks:
     """Compares generated images with the held-out images of the train part, label for label.
 
-    Features are those of the offline encoder, scaled by the mean and the deviation of training images. The kernel
-    distance is unbiased, so real images are at about 0 from each other: `kernel_floor` shows how far from 0 chance
-    takes it with this many images.
+    Features are those of the encoder in the training's settings. The kernel distance is unbiased, so real images are at
+    about 0 from each other: `kernel_floor` shows how far from 0 chance takes it with this many images.
     """
 
     def __init__(self, learner: Learner, material: TrainingImages) -> None:
@@ -40,13 +40,13 @@ class Looks:
             cohort.select(cohort.table["label"].is_in(wanted).to_numpy())
             for cohort in (material.fitted, material.held_out)
         )
-        self.can_measure = len(held_out) >= FEWEST and handmade.can_encode(held_out.size_px)
+        choice = learner.config.encoder
+        self.can_measure = len(held_out) >= FEWEST and (choice is not None or handmade.can_encode(held_out.size_px))
         self._sources = None if domains is None else _sources(learner, material, domains[0], max(len(held_out), 8))
         if self.can_measure:
             self._labels = material.labels(held_out)
             beside = _alike(material.labels(fitted), self._labels, self._seed)
-            reference = handmade.encode(fitted.images[beside])
-            self._centre, self._scale = reference.mean(axis=0), reference.std(axis=0) + 1e-6
+            self._encoder = chosen_encoder(choice, fitted)
             self._real = self._features(held_out.images[:])
             self._beside = self._features(fitted.images[beside])
             self._real_facts = {
@@ -91,7 +91,7 @@ class Looks:
             yield generate(algorithm, generator, noise, labels).numpy()
 
     def _features(self, images: Pixels) -> Floats:
-        return np.asarray((handmade.encode(images) - self._centre) / self._scale)
+        return np.asarray(self._encoder.encode(images), dtype=np.float64)
 
 
 def _sources(learner: Learner, material: TrainingImages, classes: tuple[str, ...], count: int) -> Pixels:
