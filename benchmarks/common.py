@@ -14,10 +14,10 @@ from dermsynth.cohorts.cohort import Cohort
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 
 
-def random_cohort(images: int, size_px: int) -> Cohort:
-    """Return a cohort of noise: the content does not change the time of a step."""
+def random_cohort(images: int, size_px: int, prefix: str = "") -> Cohort:
+    """Return a cohort of noise: the content does not change the time of a step. `prefix` begins every id."""
     generator = np.random.default_rng(0)
-    ids = [str(number) for number in range(images)]
+    ids = [f"{prefix}{number}" for number in range(images)]
     table = pl.DataFrame({"image_id": ids, "lesion_id": ids, "sha256": ids}).with_columns(
         label=pl.Series([CLASSES[number % len(CLASSES)] for number in range(images)]),
         patient_id=pl.lit(None, dtype=pl.String),

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from tests.classifiers.discs import QUICK, TRAIN, VAL
 
 from dermsynth.classifiers import finder
+from dermsynth.classifiers.config import FitConfig
 from dermsynth.classifiers.finder import HIGHEST, LOWEST, STEPS, RateCurve, find_rate, sweep
 from dermsynth.cohorts.augment import ClassicalAugmentation
-from dermsynth.core.errors import InputError
+from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.reports.rate import rate_figure
 
 RATES = np.geomspace(LOWEST, HIGHEST, STEPS)
@@ -80,6 +81,11 @@ def test_the_same_sweep_gives_the_same_curve_and_the_arm_matters(monkeypatch: py
 def test_an_empty_training_set_is_refused() -> None:
     with pytest.raises(InputError, match="train has no image"):
         find_rate(VAL.select([]), QUICK)
+
+
+def test_a_model_that_is_not_trained_in_steps_has_no_rate() -> None:
+    with pytest.raises(ConfigError, match="'probe:handmade' is solved for, not trained in steps"):
+        find_rate(TRAIN, FitConfig(model="probe:handmade"))
 
 
 def test_the_figure_tells_the_suggestion() -> None:

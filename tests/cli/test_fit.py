@@ -43,8 +43,8 @@ def test_a_rate_is_not_sought_where_there_is_one(work: Path) -> None:
 
 
 def test_a_fit_killed_at_any_moment_continues_bit_for_bit(work: Path) -> None:
-    fit = ["fit", *QUICK, "--kimg", "4", "--set", "recipe=fastai"]
-    often = ["--set", "checkpoint_every_s=0.2"]
+    fit = ["fit", *QUICK, "--kimg", "2", "--set", "recipe=fastai"]
+    often = ["--set", "checkpoint_every_s=0.1"]
     state = work / "killed.partial" / "checkpoint.safetensors"
     process = start(*fit, *often, "--out", "killed", cwd=work)
     deadline = time.monotonic() + 60

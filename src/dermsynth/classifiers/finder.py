@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dermsynth.classifiers import find
 from dermsynth.classifiers.config import FitConfig
 from dermsynth.classifiers.schedule import Turn
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.cohort import Cohort
-from dermsynth.core.errors import InputError
+from dermsynth.core.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from dermsynth.classifiers.balance import Balance
@@ -86,10 +87,13 @@ def find_rate(
         progress: Called with images seen and images in all.
 
     Raises:
+        ConfigError: the model is not trained in steps.
         InputError: `train` has no image, or the loss is not finite at the lowest rates.
     """
     from dermsynth.classifiers.run import Run
 
+    if not find(config.model).learns_in_steps:
+        raise ConfigError(f"'{config.model}' is solved for, not trained in steps: it has no learning rate; fit it")
     if not len(train):
         raise InputError("train has no image; split the cohort again")
     rows = np.arange(len(train), dtype=np.int64) if rows is None else rows
