@@ -8,6 +8,8 @@ Sections are timed side by side, in turns, and the median of the turns is printe
 - `bootstrap`: every score of `dermsynth score` with its interval over lesions, against a loop that redraws lesions and
   calls scikit-learn. The loop gets fewer redraws; what is compared is the time of one redraw of one fit. The images are
   as many as in the test set of ISIC 2018 Task 3, in its seven classes, with predictions made up.
+- `coverage`: how often the 95 % intervals of one fit miss the truth, on test sets drawn again and again. The truth is
+  the mean over these sets.
 """
 
 from __future__ import annotations
@@ -32,17 +34,19 @@ from dermsynth.metrics.judged import (
     chosen_thresholds,
 )
 from dermsynth.metrics.lesions import Lesions
-from dermsynth.metrics.redraws import Score, spreads
+from dermsynth.metrics.redraws import Score, Spread, spreads
 
 ISIC2018_TEST = (43, 93, 217, 44, 171, 909, 35)
 """Images of akiec, bcc, bkl, df, mel, nv and vasc."""
-FITS, RESAMPLES, LOOPED = 10, 10_000, 20
+FITS, RESAMPLES, LOOPED = 10, 10_000, 5
 TURNS = 3
+TRIALS, REDRAWS = 400, 300
+"""Of the section `coverage`: test sets for each line, and redraws for each of these."""
 
 
 def main() -> None:
     """Print one table for each section."""
-    sections: dict[str, Callable[[], None]] = {"bootstrap": bootstrap}
+    sections: dict[str, Callable[[], None]] = {"bootstrap": bootstrap, "coverage": coverage}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("section", nargs="*", choices=[[], *sections], help="default: all")
     for name in parser.parse_args().section or sections:
@@ -80,6 +84,43 @@ def bootstrap() -> None:
         print(line)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"  most memory of the whole process: {peak:,.0f} MiB")
+
+
+def coverage() -> None:
+    """Print for each kind of test set and score how often and to which side the interval misses."""
+    names = ("balanced_accuracy", "f1_macro", "mcc", "kappa", "auc_macro", "average_precision_macro", "brier", "ece")
+    of_class = ("sensitivity", "specificity", "precision", "f1", "auc", "average_precision")
+    shown = [(name, 0) for name in (*names, "ece_equal_mass", *of_class)]
+    print(f"{TRIALS} test sets a column, {REDRAWS} redraws each; misses in %, classes: the first and rarest one")
+    found = {}
+    for counts, skill in (((15, 40, 80), 1.5), ((15, 40, 80), 3.0), ((6, 12, 40), 1.5), ((60, 150, 400), 1.5)):
+        drawn = [small_set(counts, skill, trial) for trial in range(TRIALS)]
+        found[f"{' '.join(map(str, counts))}, {'easy' if skill > 2 else 'hard'}"] = [
+            [spread[name].estimate([0], m, confidence=0.95) for name, m in shown] for spread in drawn
+        ]
+    print(f"{'lesions per class, task':<28}" + "".join(f"{title:>22}" for title in found))
+    for row, (name, _) in enumerate(shown):
+        line = f"  {name:<26}"
+        for trials in found.values():
+            mean, low, high = np.array([(one[row].mean, one[row].low, one[row].high) for one in trials]).T
+            missed = np.mean((low > mean.mean()) | (high < mean.mean()))
+            line += f"{100 * missed:>12.1f} (±{np.median(high - low) / 2:.3f})"
+        print(line)
+
+
+def small_set(counts: tuple[int, ...], skill: float, seed: int) -> dict[str, Spread]:
+    """Return the scores of a classifier on a new test set; lesions have one to three photos."""
+    generator = np.random.default_rng([seed, *counts])
+    of_lesion = np.repeat(np.arange(len(counts)), counts)
+    lesion = np.repeat(np.arange(len(of_lesion)), generator.integers(1, 4, len(of_lesion)))
+    labels = of_lesion[lesion]
+    looks = generator.normal(0, 0.9, (len(of_lesion), len(counts)))[lesion] + skill * np.eye(len(counts))[labels]
+    raw = np.exp(looks + generator.normal(0, 0.5, looks.shape))
+    probabilities = (raw / raw.sum(axis=1, keepdims=True))[None]
+    lesions = Lesions.of(labels, lesion, len(counts))
+    judged = Judged(labels, probabilities, lesions, np.eye(len(counts), dtype=np.bool_))
+    scores: list[Score] = [TableScores(judged), RankingScores(judged), CalibrationScores(judged)]
+    return spreads(scores, lesions, resamples=REDRAWS, seed=seed)
 
 
 def made_up(counts: tuple[int, ...], fits: int) -> Judged:

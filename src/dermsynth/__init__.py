@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dermsynth.classifiers.config import FitConfig
     from dermsynth.classifiers.finder import find_rate
     from dermsynth.classifiers.fit import fit
+    from dermsynth.classifiers.scoring import score
     from dermsynth.cohorts.augment import ClassicalAugmentation
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.cohorts.export import export
@@ -66,6 +67,7 @@ _PUBLIC = {
     "rules_of": "pools.screens",
     "run_trial": "trials.run",
     "sample": "pools.sample",
+    "score": "classifiers.scoring",
     "screen": "pools.screen",
     "source_config": "cohorts.sources",
     "split": "cohorts.split",
@@ -102,6 +104,7 @@ __all__ = [
     "rules_of",
     "run_trial",
     "sample",
+    "score",
     "screen",
     "source_config",
     "split",

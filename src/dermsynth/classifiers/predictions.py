@@ -142,14 +142,7 @@ def read_predictions(path: Path, split: str = "test") -> Predictions:
         InputError: the file is missing or unreadable, a column is missing, an empty value, a label without a
             probability column, no row of the split, or what `Predictions` refuses.
     """
-    file = Path(path) / FILE if Path(path).is_dir() else Path(path)
-    try:
-        table = pl.read_parquet(file, memory_map=False)
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file; fit the classifier first") from None
-    except (PolarsError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{file}: cannot be read as parquet ({reason}); fit the classifier again") from None
+    file, table = _opened(path)
     classes = tuple(name.removeprefix(_PREFIX) for name in table.columns if name.startswith(_PREFIX))
     missing = [name for name in _COLUMNS if name not in table.columns] or ([] if classes else ["p_<class>"])
     if missing:
@@ -159,6 +152,26 @@ def read_predictions(path: Path, split: str = "test") -> Predictions:
         known = ", ".join(sorted(str(name) for name in table["split"].unique().to_list()))
         raise InputError(f"{file}: has no row of split '{split}'; splits: {known or 'none'}")
     return _checked(part, classes, f"{file}, split '{split}'")
+
+
+def splits_of(path: Path) -> tuple[str, ...]:
+    """Return the splits that a predictions file holds, sorted; raises InputError if it cannot be read or has none."""
+    file, table = _opened(path)
+    if "split" not in table.columns:
+        raise InputError(f"{file}: has no column 'split'; columns: {', '.join(table.columns)}")
+    return tuple(sorted(str(name) for name in table["split"].unique().to_list()))
+
+
+def _opened(path: Path) -> tuple[Path, pl.DataFrame]:
+    file = Path(path) / FILE if Path(path).is_dir() else Path(path)
+    try:
+        table = pl.read_parquet(file, memory_map=False)
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file; fit the classifier first") from None
+    except (PolarsError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{file}: cannot be read as parquet ({reason}); fit the classifier again") from None
+    return file, table
 
 
 def _checked(part: pl.DataFrame, classes: tuple[str, ...], where: str) -> Predictions:

@@ -40,6 +40,7 @@ class _InOrderOfUse(TyperGroup):
         "pool",
         "find-rate",
         "fit",
+        "score",
         "trial",
     )
 
@@ -173,6 +174,6 @@ def _stop(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
-    from dermsynth.cli import audit, data, doctor, fit, generate, pool, preview, screen, trials  # noqa: F401 - importing them registers the commands
+    from dermsynth.cli import audit, data, doctor, fit, generate, pool, preview, score, screen, trials  # noqa: F401 - importing them registers the commands
 
     sys.exit(app())
