@@ -10,8 +10,12 @@ import typer
 from dermsynth.cli.app import CORES, Force, Out, Seed, Threads, app, command
 
 Encoder = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", help="A pretrained network that sees the images.", show_default="offline features"),
+    str | None,
+    typer.Option(
+        metavar="ENCODER",
+        help="What sees the images: inception, fit:FOLDER, or a network's folder. All: docs/encoders.md.",
+        show_default="offline features",
+    ),
 ]
 
 
@@ -80,6 +84,7 @@ def measure(
     from dermsynth.core.artefacts import write_json
     from dermsynth.core.errors import ArtefactError
     from dermsynth.pools.measure import measure as run
+    from dermsynth.reports.measures import measures_table
     from dermsynth.training.device import set_threads
 
     if out.exists() and not force:
@@ -87,16 +92,11 @@ def measure(
     set_threads(threads)
     found = run(Cohort.open(cohort), Cohort.open(pool), encoder=encoder, seed=seed)
     write_json(out, found)
-    for label, reason in found["left_out"].items():
-        typer.echo(f"left out: class {label} has {reason}", err=True)
-    typer.echo(f"{found['n']:,} images, {found['encoder']}; real: as many held-out images")
-    for name, one in found["measures"].items():
-        typer.echo(f"  {name:<16} {one['value']:>9.4g}   real {one['floor']:.4g}")
-    copied = found["memorisation"]
-    authentic, copying = copied["authenticity"], copied["copying"]
-    for name, key, field in (("nearer to train", "nearer_to_train", "share"), ("attack (AUC)", "membership", "auc")):
-        one = copied[key]
-        typer.echo(f"  {name:<16} {one[field]:>9.3f}   {one['low']:.3f} to {one['high']:.3f}; 0.5 if nothing is copied")
-    typer.echo(f"  {'authentic':<16} {authentic['value']:>9.3f}   real {authentic['floor']:.3f}")
-    if copying:
-        typer.echo(f"  {'copying (C_T)':<16} {copying['z']:>9.2f}   around 0 if nothing is copied, far below if so")
+    for reason, labels in _grouped(found["left_out"]).items():
+        typer.echo(f"left out: {', '.join(labels)}: {reason}", err=True)
+    typer.echo("\n".join(measures_table(found)))
+
+
+def _grouped(reasons: dict[str, str]) -> dict[str, list[str]]:
+    """Return the classes that each reason holds for."""
+    return {reason: [name for name, why in reasons.items() if why == reason] for reason in reasons.values()}

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsynth.core.errors import InputError
+from dermsynth.metrics.features import FloatArray, checked_pair
 
 Pixels = npt.NDArray[np.uint8]
-FloatArray = npt.NDArray[np.float64]
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 _QUIETEST = 1 / (12 * 255.0**2)
@@ -45,16 +45,15 @@ def radial_spectrum(images: Pixels) -> FloatArray:
     return found
 
 
-def spectrum_distance(a: Pixels, b: Pixels) -> float:
+def spectrum_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     """Return the root mean square, over spatial frequencies, of the difference of two sets' mean spectra, in dB.
 
     Args:
-        a: uint8 n x S x S x 3; `b`: m x S x S x 3.
+        a: float n x F, of `radial_spectrum`; `b`: float m x F.
 
     Raises:
-        InputError: no image, images of different sizes, or of another type.
+        InputError: no image, images of different sizes, or a value that is not finite.
     """
-    if not len(a) or not len(b) or a.shape[1:] != b.shape[1:]:
-        raise InputError(f"images of shapes {a.shape} and {b.shape}; spectra compare between sets of one size")
-    difference = radial_spectrum(a).mean(axis=0) - radial_spectrum(b).mean(axis=0)
+    first, second = checked_pair(a, b, at_least=1)
+    difference = first.mean(axis=0) - second.mean(axis=0)
     return float(np.sqrt((difference**2).mean()))

@@ -14,6 +14,7 @@ from dermsynth.core.randomness import numpy_generator
 
 Pixels = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the five scales (Wang et al. 2003), the finest first."""
@@ -58,24 +59,24 @@ def ms_ssim(a: Pixels, b: Pixels) -> FloatArray:
     return np.concatenate([np.empty(0), *found])
 
 
-def mean_similarity(images: Pixels, *, pairs: int, seed: int = 0) -> float:
-    """Return the mean similarity of random pairs of different images; of all pairs if there are no more.
+def random_pairs(images: int, pairs: int, *, seed: int = 0) -> tuple[Rows, Rows]:
+    """Return the rows of random pairs of different images, each pair at most once; all pairs if there are no more.
 
     Args:
-        images: uint8 n x H x W x 3, of one class.
-        pairs: How many are drawn, each pair at most once.
+        images: How many images there are, of one class.
+        pairs: How many pairs are drawn.
         seed: Draws them.
 
     Raises:
-        InputError: fewer than 2 images, or less than 11 px.
+        InputError: fewer than 2 images.
     """
-    if len(images) < 2:
-        raise InputError(f"{len(images)} images; a pair needs 2")
-    first, second = np.triu_indices(len(images), 1)
+    if images < 2:
+        raise InputError(f"{images} images; a pair needs 2")
+    first, second = np.triu_indices(images, 1)
     if len(first) > pairs:
-        drawn = numpy_generator(seed, "similarity").choice(len(first), pairs, replace=False)
+        drawn = numpy_generator(seed, "pairs").choice(len(first), pairs, replace=False)
         first, second = first[drawn], second[drawn]
-    return float(ms_ssim(images[first], images[second]).mean())
+    return first.astype(np.int64), second.astype(np.int64)
 
 
 def _of_pairs(a: Pixels, b: Pixels, weights: FloatArray) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,99 +12,91 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dermsynth.cohorts.cohort import Cohort
-from dermsynth.core.errors import InputError
+from dermsynth.core.errors import InputError, LeakageError
 from dermsynth.core.randomness import numpy_generator
-from dermsynth.encoders.chosen import Encoder, Floats
-from dermsynth.metrics.coverage import mean_distance, vendi_score
-from dermsynth.metrics.frechet import frechet_distance
-from dermsynth.metrics.kernel import kernel_distance
-from dermsynth.metrics.manifold import overlap
+from dermsynth.encoders.chosen import Encoder
 from dermsynth.metrics.memorisation import (
     authenticity,
     copying_statistic,
     membership_attack,
     share_nearer_to_train,
 )
-from dermsynth.pools.encoder import pool_encoder
-from dermsynth.pools.mix import check_comparable
+from dermsynth.metrics.ssim import scales
+from dermsynth.pools.encoder import fitted, pool_encoder
+from dermsynth.pools.mix import check_comparable, check_no_synthetic_outside_train
+from dermsynth.pools.sides import PAIRS, Side, class_tests, compared, with_floors
 from dermsynth.training.partial import SEEN
 
 FEWEST, MOST = 20, 1000
 """Images of a class in each of the three sets: with fewer it is left out, and no more are compared."""
-
-Measure = Callable[[Floats, Floats], float]
-
-DISTANCES: dict[str, Measure] = {"frechet": frechet_distance, "kernel": kernel_distance}
-MEASURES: dict[str, Measure] = {
-    **DISTANCES,
-    "precision": lambda real, other: overlap(real, other).precision,
-    "recall": lambda real, other: overlap(real, other).recall,
-    "density": lambda real, other: overlap(real, other).density,
-    "coverage": lambda real, other: overlap(real, other).coverage,
-    "vendi": lambda real, other: vendi_score(other),
-    "mean_distance": lambda real, other: mean_distance(other),
-}
-"""Functions of (train images, other images); `floor` is what held-out real images score as the others."""
 
 
 def measure(cohort: Cohort, pool: Cohort, *, encoder: Path | str | None = None, seed: int = 0) -> dict[str, Any]:
     """Return what is measured of a pool, as JSON values.
 
     Of every class as many synthetic, train and held-out (val and test) images are drawn, as many as the smallest set
-    has and at most 1000; classes with fewer than 20 in a set are left out. `n` is their number in all.
+    has and at most 1000; classes with fewer than 20 in a set are left out. `n` is their number in all, `dimensions`
+    that of the features.
 
-    `measures` has for each of `MEASURES` the `value` of the synthetic images and the `floor`, that of held-out ones:
-    both are compared with the same train images, and all three sets have equal classes. `classes` has the distances
-    class by class. `left_out` says why a class is not there. `memorisation` compares with the train images that the
-    generator learnt from. `authenticity`, with its floor, and `copying` (C_T, None if there are too few) look at the
-    images above; `nearer_to_train` and `membership`, an attack on the generator, at all synthetic images of these
-    classes, and at as many train as held-out images of every class. Intervals are clustered by lesion.
+    `measures` has for each measure of `dermsynth.pools.sides.GROUPS` the `value` of the synthetic images and the
+    `floor`, that of held-out ones: both are compared with the same train images, and all three sets have equal
+    classes. Some have an interval (`low`, `high`) or a `standard_error`. `classes` has the same class by class.
+    `left_out` says why a class is not there. `memorisation` compares with the train images that the generator learnt
+    from. `authenticity`, with its floor, and `copying` (C_T, None if there are too few) look at the images above;
+    `nearer_to_train` and `membership`, an attack on the generator, at all synthetic images of these classes, and at as
+    many train as held-out images of every class. Intervals are clustered by lesion.
 
     Args:
         cohort: Real images with the split in which the pool is used.
         pool: Synthetic images, opened from their folder.
-        encoder: Folder of a pretrained network; default: the offline encoder.
+        encoder: As `dermsynth.pools.encoder.pool_encoder` takes it; default: the offline encoder.
         seed: Picks the images.
 
     Raises:
         InputError: classes or sizes differ, or too few images of every class, with the numbers that are needed.
-        LeakageError: the generator saw a lesion of val or test.
+        LeakageError: the generator saw a lesion of val or test, an image there is synthetic or also in train, or the
+            encoder is a fit that may have learnt from there.
     """
+    check_no_synthetic_outside_train(cohort)
     check_comparable(cohort, pool)
     train = cohort.part("train").select(pl.col("origin") == "real")
     held_out = cohort.select(pl.col("split").is_in(["val", "test"]))
-    counts = {
-        name: (pool.counts()[name], train.counts()[name], held_out.counts()[name])
-        for name in cohort.classes
-        if pool.counts()[name]
-    }
-    sizes = {name: min(MOST, *found) for name, found in counts.items() if min(found) >= FEWEST}
-    left_out = {name: _too_few(*found) for name, found in counts.items() if name not in sizes}
+    _check_apart(train, held_out)
+    sizes, left_out = _sizes(cohort, {"synthetic": pool, "train": train, "held-out": held_out})
     if not sizes:
         told = "; ".join(f"{name} has {few}" for name, few in left_out.items())
-        raise InputError(f"{pool.path}: too few images to be measured: {told}")
-    chosen = pool_encoder(encoder, cohort)
+        raise InputError(
+            f"{pool.path}: too few images to be measured: {told}; draw more, split less for training, or look at "
+            "them with 'dermsynth preview nearest'"
+        )
+    chosen, classifier = pool_encoder(encoder, cohort), fitted(encoder)
     sets = {name: _Set(images, chosen) for name, images in (("synthetic", pool), ("train", train), ("real", held_out))}
-    drawn = {
-        name: {label: each.draw(label, n, seed, f"measure {name}") for label, n in sizes.items()}
+    rows = {
+        name: np.concatenate([each.draw(label, n, seed, f"measure {name}") for label, n in sizes.items()])
         for name, each in sets.items()
     }
-    whole = {name: np.concatenate(list(rows.values())) for name, rows in drawn.items()}
-    features = {name: each.features for name, each in sets.items()}
-    classes = {
-        label: {
-            "n": n,
-            "measures": _compared(DISTANCES, features, {name: rows[label] for name, rows in drawn.items()}),
-        }
-        for label, n in sizes.items()
-    }
+    sides = {}
+    for name, each in sets.items():
+        drawn = each.cohort.select(rows[name])
+        probabilities = classifier.probabilities(drawn) if classifier else None
+        sides[name] = Side.of(drawn, each.features[rows[name]], probabilities)
     return {
         "encoder": chosen.name,
-        "n": len(whole["train"]),
-        "measures": _compared(MEASURES, features, whole),
-        "classes": classes,
+        "dimensions": int(sides["train"].features.shape[1]),
+        "n": len(rows["train"]),
+        "ms_ssim": {"scales": scales(cohort.size_px), "pairs_of_a_class": PAIRS},
+        "measures": _measures(sides, seed),
+        "classes": {
+            label: {
+                "n": n,
+                "measures": _measures(
+                    {name: side.of_class(cohort.classes.index(label)) for name, side in sides.items()}, seed
+                ),
+            }
+            for label, n in sizes.items()
+        },
         "left_out": left_out,
-        "memorisation": _memorisation(pool, sets, whole, sizes, seed),
+        "memorisation": _memorisation(pool, sets, rows, sizes, seed),
     }
 
 
@@ -126,18 +118,40 @@ class _Set:
         return numpy_generator(seed, purpose, number).choice(rows, n, replace=False)
 
 
-def _too_few(synthetic: int, train: int, held_out: int) -> str:
-    return f"{synthetic} synthetic, {train} train and {held_out} held-out images, and {FEWEST} of each are needed"
+def _check_apart(train: Cohort, held_out: Cohort) -> None:
+    """Raise LeakageError if held-out images show what train shows: they would be no floor, but memories."""
+    for column in ("sha256", "image_id", "lesion_id"):
+        both = held_out.table.filter(pl.col(column).is_in(train.table[column].implode()))
+        if both.height:
+            first = both.row(0, named=True)
+            raise LeakageError(
+                f"{train.path or 'cohort'}: image '{first['image_id']}' of the {first['split']} part has {column} "
+                f"'{first[column]}', and so has one of train ({both.height} such images in all): held-out images are "
+                "no floor then; split the cohort by lesion"
+            )
 
 
-def _compared(
-    measures: Mapping[str, Measure], features: Mapping[str, Floats], rows: Mapping[str, NDArray[np.int64]]
-) -> dict[str, dict[str, float]]:
-    train, synthetic, real = (features[name][rows[name]] for name in ("train", "synthetic", "real"))
-    return {
-        name: {"value": function(train, synthetic), "floor": function(train, real)}
-        for name, function in measures.items()
-    }
+def _sizes(cohort: Cohort, sets: Mapping[str, Cohort]) -> tuple[dict[str, int], dict[str, str]]:
+    """Return how many images of each class are compared, and why some classes are not."""
+    sizes, left_out = {}, {}
+    for label in cohort.classes:
+        counts = {name: images.counts()[label] for name, images in sets.items()}
+        if min(counts.values()) >= FEWEST:
+            sizes[label] = min(MOST, *counts.values())
+        elif not counts["synthetic"]:
+            left_out[label] = "no synthetic image"
+        else:
+            (synthetic, train, held_out) = counts.values()
+            left_out[label] = (
+                f"{synthetic} synthetic, {train} train and {held_out} held-out images, and {FEWEST} of each are needed"
+            )
+    return sizes, left_out
+
+
+def _measures(sides: Mapping[str, Side], seed: int) -> dict[str, dict[str, Any]]:
+    train, synthetic, real = (sides[name] for name in ("train", "synthetic", "real"))
+    found = with_floors(compared(train, synthetic, seed), compared(train, real, seed))
+    return {**found, **class_tests(train, synthetic, real)}
 
 
 def _memorisation(
