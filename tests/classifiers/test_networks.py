@@ -51,6 +51,19 @@ def test_pooling_first_is_the_same_function_as_pooling_last() -> None:
     torch.testing.assert_close(network(pictures(3, 32)), features.mean(dim=(2, 3)))
 
 
+def test_the_head_on_the_features_makes_the_scores_and_parts_hold_both() -> None:
+    network = small()
+    torch.testing.assert_close(network.head(network.eval().features(pictures(2))), network(pictures(2)))
+    held = [id(parameter) for part in network.parts() for parameter in part.parameters()]
+    assert held == [id(parameter) for parameter in network.parameters()]
+    assert network.parts()[-1] is network.head
+
+
+def test_memory_does_not_grow_with_the_images() -> None:
+    network = small()
+    assert [network.at_once(size_px) for size_px in (32, 64, 128, 2000)] == [256, 256, 64, 1]
+
+
 def test_too_small_images_are_refused_before_and_after_building() -> None:
     with pytest.raises(InputError, match="8 px, this network needs 16"):
         build(NetworkConfig(), 3, 8)

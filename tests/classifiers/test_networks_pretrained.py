@@ -13,11 +13,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.classifiers.test_networks import pictures
+from tests.helpers import make_cohort
 from torch import nn
 
 from dermsynth.classifiers import build, rebuild
+from dermsynth.classifiers.config import FitConfig
+from dermsynth.classifiers.fit import fit
 from dermsynth.classifiers.networks.config import NetworkConfig
 from dermsynth.classifiers.networks.network import Network
+from dermsynth.classifiers.predictions import read_predictions
+from dermsynth.classifiers.trained import TrainedClassifier
 from dermsynth.core.errors import InputError
 from dermsynth.encoders.pretrained import Pretrained
 from dermsynth.training.device import to_pixels
@@ -152,6 +157,38 @@ def test_it_is_recorded_which_weights_were_read(folders: dict[str, Path]) -> Non
 
     sha256 = hashlib.sha256((folders["vit"] / "model.safetensors").read_bytes()).hexdigest()
     assert made(folders["vit"]).description["origin"] == {"name": "vit", "sha256": sha256, "fresh": False}
+
+
+def test_a_trial_takes_other_weights_behind_a_path_for_another_fit(folders: dict[str, Path], tmp_path: Path) -> None:
+    from dermsynth.core.config import parse
+    from dermsynth.trials.protocol import Protocol
+    from dermsynth.trials.work import plan
+
+    folder = shutil.copytree(folders["vit"], tmp_path / "weights")
+    values = {
+        "name": "x",
+        "cohort": {"source": {"kind": "phantom", "counts": {"mel": 8, "nv": 16}}, "size_px": 32},
+        "arms": ["real", "oversampled", "hybrid"],
+        "fill_to": 16,
+        "classifier": {"model": f"hf:{folder}"},
+    }
+    before = plan(parse(Protocol, values, "trial"))[1]["fits"]
+    assert plan(parse(Protocol, values, "trial"))[1]["fits"] == before
+    known = load_file(folder / "model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in known.items()}, folder / "model.safetensors", {"format": "pt"})
+    after = plan(parse(Protocol, values, "trial"))[1]["fits"]
+    assert all(before[arm][seed] != after[arm][seed] for arm in before for seed in before[arm])
+
+
+def test_a_fit_keeps_all_it_needs(folders: dict[str, Path], tmp_path: Path) -> None:
+    cohort = make_cohort((12, 16, 20))
+    parts = {name: cohort.part(name) for name in ("train", "val", "test")}
+    gone = shutil.copytree(folders["mobilenet_v2"], tmp_path / "gone")
+    config = FitConfig(model=f"hf:{gone}", budget_kimg=0.05, batch_size=8, evaluations=1, rate_span=10, head_first=0.3)
+    folder = fit(parts["train"], parts["val"], parts["test"], config, tmp_path / "fit")
+    shutil.rmtree(gone)
+    found = TrainedClassifier.open(folder).probabilities(parts["test"])
+    np.testing.assert_allclose(found, read_predictions(folder).probabilities, atol=1e-6)
 
 
 def changed(folder: Path, to: Path, **tensors: torch.Tensor) -> Path:

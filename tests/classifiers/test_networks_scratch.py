@@ -72,3 +72,53 @@ def test_a_network_made_again_is_the_same_function(name: str, stem: str) -> None
     again = rebuild(network.description, 3)
     again.load_state_dict(network.state_dict())
     torch.testing.assert_close(again.eval()(pictures(2)), network.eval()(pictures(2)), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("stem", ["small", "imagenet"])
+@pytest.mark.parametrize("name", NAMES)
+def test_parts_hold_every_parameter_once_from_the_input_on(name: str, stem: str) -> None:
+    network = thin(name, stem=stem)
+    parts = network.parts()
+    held = [id(parameter) for part in parts for parameter in part.parameters()]
+    assert sorted(held) == sorted(id(parameter) for parameter in network.parameters())
+    order: list[int] = []
+    for number, part in enumerate(parts):
+        part.register_forward_pre_hook(lambda _module, _images, number=number: order.append(number))
+    network(pictures(2))
+    assert order == list(range(len(parts)))
+    assert parts[-1] is network.head
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bfloat16_and_channels_last_agree_with_float32(name: str) -> None:
+    network, images = thin(name).eval(), pictures(4)
+    with torch.no_grad():
+        exact = network.features(images)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        torch.testing.assert_close(network.features(images), exact, rtol=1e-3, atol=1e-4)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = network.features(images)
+            scores = network(images)
+    assert rough.dtype == scores.dtype == torch.float32
+    assert (rough - exact).norm() / exact.norm() < 0.05
+    torch.testing.assert_close(network.head(rough), scores)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_leave_a_trace_before_batch_norm_knows_its_statistics(name: str) -> None:
+    features = thin(name).eval().features(pictures(8))
+    assert 1e-2 < features.std() < 1e2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_of_a_few_images_falls(name: str) -> None:
+    network, images, labels = thin(name), pictures(12), torch.arange(12) % 3
+    optimiser = torch.optim.Adam(network.parameters(), 1e-3)
+    lost = []
+    for _ in range(12):
+        loss = nn.functional.cross_entropy(network(images), labels)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        lost.append(loss.item())
+    assert min(lost[-3:]) < 0.5 * lost[0]

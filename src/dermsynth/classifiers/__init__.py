@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dermsynth.core.config import nearest
 from dermsynth.core.errors import ConfigError
@@ -26,18 +26,18 @@ class Family:
             backbone with the weights that it starts from.
         takes: The settings of `NetworkConfig` that the network has.
         head: Name in `HEADS`.
-        from_run: Whether what follows the colon is a run of `dermsynth train`.
+        source: What follows the colon: the folder of a pretrained network, a run of `dermsynth train`, or nothing.
     """
 
     make: str
     takes: frozenset[str] = frozenset()
     head: str = "linear"
-    from_run: bool = False
+    source: Literal["nothing", "folder", "run"] = "nothing"
 
 
 _SCALED, _STARTED = frozenset({"width", "stem"}), frozenset({"fresh"})
-_FOLDER = Family(f"{_NETWORKS}.hub:pretrained", _STARTED | {"input_px"})
-_RUN = Family(f"{_NETWORKS}.discriminator:of_run", _STARTED, from_run=True)
+_FOLDER = Family(f"{_NETWORKS}.hub:pretrained", _STARTED | {"input_px"}, source="folder")
+_RUN = Family(f"{_NETWORKS}.discriminator:of_run", _STARTED, source="run")
 MODELS = {
     "small-cnn": Family(f"{_NETWORKS}.small_cnn:small_cnn", frozenset({"width"})),
     "mobilenet-v1": Family(f"{_NETWORKS}.scratch:mobilenet_v1", _SCALED),
@@ -46,7 +46,7 @@ MODELS = {
     "discriminator": Family(f"{_NETWORKS}.discriminator:untrained", frozenset({"width"})),
     "discriminator:RUN": _RUN,
     "hf:FOLDER": _FOLDER,
-    "class-head:RUN": Family(f"{_NETWORKS}.discriminator:of_run", head="own", from_run=True),
+    "class-head:RUN": Family(f"{_NETWORKS}.discriminator:of_run", head="own", source="run"),
     "probe:ENCODER": Family("", head="probe"),
     "knn:ENCODER": Family("", head="knn"),
 }

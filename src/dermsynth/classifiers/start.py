@@ -11,7 +11,21 @@ from dermsynth.classifiers.networks.config import NetworkConfig
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.cohorts.unseen import check_unseen
 from dermsynth.core.errors import InputError
+from dermsynth.encoders.folder import PretrainedFolder, folder_of
 from dermsynth.training.finished import FinishedRun
+
+
+def weights_sha256(config: NetworkConfig) -> str | None:
+    """Return the hash of the weights that a network is named by, None for one that is named by none.
+
+    Raises:
+        InputError: no such folder, or a name on the hub that cannot be fetched.
+        ArtefactError: no finished run.
+    """
+    found = find(config.model)
+    if found.backbone.source == "run":
+        return FinishedRun.open(found.argument).sha256
+    return PretrainedFolder(folder_of(found.argument)).sha256 if found.backbone.source == "folder" else None
 
 
 def check_start(config: NetworkConfig, val: Cohort, test: Cohort, *, alters: bool) -> None:
@@ -35,7 +49,7 @@ def check_start(config: NetworkConfig, val: Cohort, test: Cohort, *, alters: boo
             f"model '{config.model}' takes features of images as they are, all with the same weight; "
             "choose an arm that neither alters nor weights them, such as real or oversampled"
         )
-    if not found.backbone.from_run:
+    if found.backbone.source != "run":
         return
     run = FinishedRun.open(found.argument)
     if found.head == "own" and run.classes != val.classes:

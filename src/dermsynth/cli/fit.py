@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.trials.arms import TrainingSet
 
-Model = Annotated[str, typer.Argument(help="The classifier, for example small-cnn.")]
+Model = Annotated[
+    str,
+    typer.Argument(help="The classifier, such as small-cnn, resnet-18, hf:FOLDER, discriminator:RUN or knn:handmade."),
+]
 WithSplit = Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort with a split.")]
 ArmName = Annotated[
     str,

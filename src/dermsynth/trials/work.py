@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from dermsynth.classifiers.start import weights_sha256
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.cohorts.labels import load_map
 from dermsynth.cohorts.preprocess import DEFAULT_CHAIN, Chain, Step
@@ -102,6 +103,9 @@ def _fit_job(protocol: Protocol, arm: str, seed: int, cohort: Job, pool: Job | N
         "classifier": protocol.classifier.changed(seed=seed).canonical(),
         "augmentation": protocol.augmentation.canonical() if arm == "classical" else None,
     }
+    # The weights behind a path may change and keep its name; jobs without any keep theirs.
+    weights = weights_sha256(protocol.classifier)
+    config |= {"weights": weights} if weights else {}
     return Job("fit", fit_arm, config, inputs, f"{arm}, seed {seed}")
 
 

@@ -22,7 +22,7 @@ class NetworkConfig(Config):
     took 1.7 times as long."""
     stem: Literal["auto", "small", "imagenet"] = "auto"
     """What a ResNet or MobileNet begins with. `imagenet` is the papers', made for 224 px: it makes maps of a quarter
-    (MobileNet: half) of the image's side. `small` leaves the side as it is, at 16 (MobileNet: 4) times the cost.
+    (MobileNet: half) of the image's side. `small` leaves the side as it is, at nine (MobileNet: three) times the cost.
     `auto` takes `small` below 64 px, where the other would leave a single place of the image."""
     input_px: int | None = Field(None, ge=8)
     """Side to which `hf:` networks resize images; their own where nothing is given. Half is a quarter of the cost."""

@@ -83,11 +83,15 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores. Raises as `features`."""
+        return self.with_features(images)[1]
+
+    def with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the head sees, and the scores that it makes of it. Raises as `features`."""
         features = self.features(images)
         # In bfloat16 the scores would have 8 bits: ties between classes, and steps in every ROC curve.
         with torch.autocast(images.device.type, enabled=False):
             scores: Tensor = self.head(features)
-        return scores
+        return features, scores
 
     def at_once(self, size_px: int) -> int:
         """Return how many images of this side to predict together, so that memory does not grow with their size."""

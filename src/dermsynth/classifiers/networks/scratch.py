@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from torch import nn
 from transformers import MobileNetV1Config, ResNetConfig
 
 from dermsynth.classifiers.networks.config import NetworkConfig
@@ -24,14 +25,22 @@ def resnet_50(choice: NetworkConfig, argument: str, size_px: int) -> Vision:
 
 
 def mobilenet_v1(choice: NetworkConfig, argument: str, size_px: int) -> Vision:
-    """Return the backbone of the model `mobilenet-v1` (Howard et al. 2017, arXiv:1704.04861, table 1)."""
+    """Return the backbone of the model `mobilenet-v1` (Howard et al. 2017, arXiv:1704.04861, table 1).
+
+    Weights start so that what passes keeps its variance (He et al. 2015, arXiv:1502.01852). Those of `transformers`,
+    N(0, 0.02) everywhere, shrink it to 1e-35 through 27 layers until batch norm has learnt its statistics.
+    """
     config = MobileNetV1Config(
         depth_multiplier=(choice.width or 32) / 32,
         min_depth=1,
         hidden_act="relu",  # the paper's; ReLU6 came with the code for phones
         tf_padding=False,  # TensorFlow's padding is off centre, and slower here
     )
-    return Vision(plain(config), stem=_stem(choice, size_px))
+    made = Vision(plain(config), stem=_stem(choice, size_px))
+    for module in made.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return made
 
 
 def _resnet(
