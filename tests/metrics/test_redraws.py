@@ -165,6 +165,7 @@ def test_redraws_in_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     judged = judged_of(*guessed())
     whole = spreads_of(judged)
     monkeypatch.setattr("dermsynth.metrics.redraws._CELLS_AT_ONCE", 1)
+    monkeypatch.setattr("dermsynth.metrics.redraws._LEAST_AT_ONCE", 7)
     for name, found in spreads_of(judged).items():
         assert found.covariance == pytest.approx(whole[name].covariance, abs=1e-12), name
 

@@ -194,7 +194,10 @@ class Scored:
                 told = ", ".join(f"'{name}'" for name in never)
                 found.append(f"'{recipe.name}' never predicts {told}: a precision without predictions counts as 0")
         if self.part == "val":
-            found.append("no operating points: their thresholds would come from the images that they are judged on")
+            found += [
+                "val chose the state of every fit, so its scores are too good; report those of test",
+                "no operating points: their thresholds would come from the images that they are judged on",
+            ]
         else:
             unknown = [path for path, row in self.row.items() if not np.isfinite(self.thresholds[row]).all()]
             found += [

@@ -33,6 +33,8 @@ FloatArray = npt.NDArray[np.float64]
 
 _CELLS_AT_ONCE = 500_000
 """Weights held at a time (4 MB): what is computed from them should stay in the processor's cache."""
+_LEAST_AT_ONCE = 128
+"""Redraws in a piece, however many lesions: each piece costs a Python loop over the levels of a ranking."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +136,7 @@ def redraws(lesions: Lesions, resamples: int, seed: int) -> Iterator[FloatArray]
     `lesions`, so the same seed gives the same weights, in any order of images.
     """
     generators = [numpy_generator(seed, "lesion redraws", c) for c in range(lesions.n_classes)]
-    at_once = max(16, _CELLS_AT_ONCE // len(lesions.stratum))
+    at_once = max(_LEAST_AT_ONCE, _CELLS_AT_ONCE // len(lesions.stratum))
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
         yield np.vstack([_of_class(int(n), count, generators[c]) for c, n in enumerate(lesions.counts)])
