@@ -22,6 +22,9 @@ from dermsynth.classifiers.predict import predict
 from dermsynth.classifiers.predictions import read_predictions
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.cohort import Cohort
+from dermsynth.cohorts.ingest import ingest
+from dermsynth.cohorts.sources.phantom import PhantomConfig
+from dermsynth.cohorts.split import SplitConfig, split
 from dermsynth.core.artefacts import read_card
 from dermsynth.core.config import parse
 from dermsynth.core.errors import ArtefactError, ConfigError, DivergedError, InputError, LeakageError
@@ -56,6 +59,15 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_learns_what_separates_the_classes(fitted: Path) -> None:
     assert score(fitted) > 0.9
+
+
+def test_it_learns_the_phantom_in_seconds(tmp_path: Path) -> None:
+    ingest(PhantomConfig(counts={"bcc": 60, "mel": 60, "nv": 60}), 32, tmp_path / "cohort")
+    split(tmp_path / "cohort", SplitConfig(val=0.2, test=0.3), seed=0)
+    lesions = Cohort.open(tmp_path / "cohort")
+    parts = [lesions.part(name) for name in ("train", "val", "test")]
+    config = FitConfig(width=8, budget_kimg=2, evaluations=4)
+    assert score(fit(parts[0], parts[1], parts[2], config, tmp_path / "fit")) > 0.7  # chance is 0.33
 
 
 def test_shuffled_labels_leave_held_out_images_at_chance(tmp_path: Path) -> None:
@@ -175,8 +187,8 @@ def test_a_fit_chooses_and_predicts_with_its_views_and_says_so(tmp_path: Path, f
     assert card["config"]["tta"] == 8
     assert read_card(fitted, "fit")["config"]["tta"] == 1
     assert score(folder, "val") == card["val_balanced_accuracy"]
-    for split in ("val", "test"):
-        one, eight = (read_predictions(path, split).probabilities for path in (fitted, folder))
+    for part in ("val", "test"):
+        one, eight = (read_predictions(path, part).probabilities for path in (fitted, folder))
         assert np.abs(one - eight).max() > 1e-3
 
 
