@@ -54,6 +54,8 @@ RULES = (
     "artefact:trace=mirrored_border",
     "artefact:trace=unusual_colour",
     "artefact:trace=exposure",
+    "artefact:trace=hair",
+    "artefact:trace=ink",
     "k-centre",
 )
 
@@ -95,7 +97,30 @@ def cropped(image: Pixels, generator: np.random.Generator) -> Pixels:
     return np.asarray(cv2.resize(part, image.shape[:2], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-DEFECTS: tuple[Alteration, ...] = (blurred, noisy, checkered, greyed)
+def inked(image: Pixels, generator: np.random.Generator) -> Pixels:
+    found, side = image.copy(), len(image)
+    first, last = generator.integers(0, side // 6, 2)
+    cv2.line(found, (0, int(first)), (side, int(last)), (90, 60, 200), max(1, side // 24))
+    return np.ascontiguousarray(np.rot90(found, int(generator.integers(4))))
+
+
+def haired(image: Pixels, generator: np.random.Generator) -> Pixels:
+    found = image.copy()
+    for _ in range(3):
+        (x, y), (u, v) = generator.integers(0, len(image), (2, 2))
+        cv2.line(found, (int(x), 0), (int(u), len(image)), (50, 35, 30), 1, cv2.LINE_AA)
+        cv2.line(found, (0, int(y)), (len(image), int(v)), (50, 35, 30), 1, cv2.LINE_AA)
+    return found
+
+
+DEFECTS: dict[str, Alteration] = {
+    "blurred": blurred,
+    "noisy": noisy,
+    "grid": checkered,
+    "grey": greyed,
+    "ink": inked,
+    "hair": haired,
+}
 
 
 def main() -> None:
@@ -130,20 +155,20 @@ def planted(cohort: Cohort) -> tuple[Pixels, Labels, NDArray[np.str_]]:
     """Return the images of the pool, their labels, and what each is."""
     generator = np.random.default_rng(0)
     honest, of_honest = new(cohort, HONEST, 1_000_000)
-    spare, of_spare = new(cohort, 5 * PLANTED // len(cohort.classes), 2_000_000)
+    spare, of_spare = new(cohort, (len(DEFECTS) + 1) * PLANTED // len(cohort.classes), 2_000_000)
     # Every defect has lesions of its own: repeats of one would be a defect that was not planted.
-    turns = np.split(generator.permutation(len(spare)), 5)
+    *turns, mislabelled = np.split(generator.permutation(len(spare)), len(DEFECTS) + 1)
     train = cohort.part("train")
     seen, of_seen = train.images[:], train.labels
     parts: list[tuple[str, Pixels, Labels]] = [("honest", honest, of_honest)]
-    for kind, alteration, rows in zip(("blurred", "noisy", "grid", "grey"), DEFECTS, turns, strict=False):
+    for (kind, alteration), rows in zip(DEFECTS.items(), turns, strict=True):
         parts.append((kind, np.stack([alteration(spare[row], generator) for row in rows]), of_spare[rows]))
     sources = (("copy", seen, of_seen, copied), ("crop", seen, of_seen, cropped), ("repeat", honest, of_honest, copied))
     for kind, images, labels, alteration in sources:
         rows = generator.permutation(len(images))[:PLANTED]
         parts.append((kind, np.stack([alteration(images[row], generator) for row in rows]), labels[rows]))
-    others = (of_spare[turns[4]] + generator.integers(1, len(cohort.classes), PLANTED)) % len(cohort.classes)
-    parts.append(("label", spare[turns[4]], others))
+    others = (of_spare[mislabelled] + generator.integers(1, len(cohort.classes), PLANTED)) % len(cohort.classes)
+    parts.append(("label", spare[mislabelled], others))
     kinds = np.concatenate([np.full(len(images), kind) for kind, images, _ in parts])
     return np.concatenate([images for _, images, _ in parts]), np.concatenate([each for *_, each in parts]), kinds
 
