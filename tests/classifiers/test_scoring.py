@@ -107,7 +107,7 @@ def test_without_val_there_are_no_operating_points_and_a_note_says_why(tmp_path:
     found = score([predictions_file(tmp_path / "b.parquet")], part="val")
     assert found.columns[0].operating == {}
     assert any("the images that they are judged on" in note for note in found.notes)
-    assert any("val chose the state of every fit, so its scores are too good" in note for note in found.notes)
+    assert any("val chooses the state of a fit, so its scores are too good" in note for note in found.notes)
 
 
 def test_several_positive_classes_are_one_question(tmp_path: Path) -> None:

@@ -231,6 +231,24 @@ def test_degrees_of_freedom_are_those_of_the_classes_that_matter() -> None:
     assert micro.freedom[0, 0] == pytest.approx(403, rel=0.02)
 
 
+def test_a_group_of_classes_scores_as_one_class_would() -> None:
+    labels, lesions, probabilities = guessed(photos=2, decimals=2)
+    grouping, merged = Lesions.of(labels, lesions, 3), (labels != 1).astype(np.int64)
+    grouped = Judged(labels, probabilities, grouping, np.array([*np.eye(3, dtype=bool), [True, False, True]]))
+    two = np.stack([probabilities[..., 1], probabilities[..., [0, 2]].sum(axis=-1)], axis=-1)
+    alone = judged_of(merged, lesions, two)
+    for kind in (
+        RankingScores,
+        BenefitScores,
+        lambda judged: OperatingScores(judged, np.full((1, len(judged.groups), 2), 0.4)),
+    ):
+        ours, expected = (kind(judged).of(np.ones((len(judged.lesions.stratum), 1))) for judged in (grouped, alone))
+        for name in expected:
+            if not name.endswith("macro"):
+                last = len(expected[name]) // 2
+                assert ours[name][-last:] == pytest.approx(expected[name][-last:], abs=1e-12), name
+
+
 def test_thresholds_come_from_the_images_given_and_none_from_a_class_without_any() -> None:
     labels, _, probabilities = guessed(fits=2)
     some = labels != 0

@@ -87,6 +87,7 @@ class Scored:
     def of(
         cls,
         recipes: Sequence[Recipe],
+        *,
         part: str,
         positive: tuple[str, ...],
         target: float,
@@ -94,6 +95,7 @@ class Scored:
         resamples: int,
         seed: int,
     ) -> Scored:
+        """Read all fits, choose their thresholds on val, and redraw; the arguments are those of `score`."""
         paths = [path for recipe in recipes for path in recipe.fits]
         found = read_aligned(paths, part)
         first = found[0]
@@ -129,6 +131,7 @@ class Scored:
         )
 
     def column(self, recipe: Recipe) -> Column:
+        """Return the scores of one recipe, with its curves."""
         rows = [self.row[path] for path in recipe.fits]
         classes = self.predictions.classes
         counts = np.sum(
@@ -160,6 +163,7 @@ class Scored:
         )
 
     def comparison(self, recipe: Recipe, baseline: Recipe) -> Comparison:
+        """Return one recipe minus another, paired in the order of their fits."""
         one, other = ([self.row[path] for path in each.fits] for each in (recipe, baseline))
         alone = len(one) == 1
         correct = self.judged.predicted == self.judged.labels
@@ -195,7 +199,7 @@ class Scored:
                 found.append(f"'{recipe.name}' never predicts {told}: a precision without predictions counts as 0")
         if self.part == "val":
             found += [
-                "val chose the state of every fit, so its scores are too good; report those of test",
+                "val chooses the state of a fit, so its scores are too good; report those of test",
                 "no operating points: their thresholds would come from the images that they are judged on",
             ]
         else:

@@ -56,7 +56,15 @@ def score(
         for recipe in recipes:
             need_pairs(recipe, baseline)
     columns = distinct(recipes) if baseline is None else [*recipes, baseline]
-    scored = Scored.of(columns, part, tuple(dict.fromkeys(positive)), target, confidence, resamples, seed)
+    scored = Scored.of(
+        columns,
+        part=part,
+        positive=tuple(dict.fromkeys(positive)),
+        target=target,
+        confidence=confidence,
+        resamples=resamples,
+        seed=seed,
+    )
     first = scored.predictions
     return Scorecard(
         part=part,

@@ -51,7 +51,7 @@ class Judged:
     @cached_property
     def scores(self) -> FloatArray:
         """float64 (F, B, N), the probability of a positive class."""
-        return np.asarray(np.einsum("fnc,bc->fbn", self.probabilities, self.groups.astype(np.float64)))
+        return question_scores(self.probabilities, self.groups)
 
     @cached_property
     def positive(self) -> BoolArray:
@@ -78,6 +78,14 @@ class Judged:
         return np.full((1, self.lesions.n_classes), 1 / self.lesions.n_classes)
 
 
+def question_scores(probabilities: FloatArray, groups: BoolArray) -> FloatArray:
+    """Return float64 (F, B, N), the probability of a positive class, of (F, N, C) probabilities and (B, C) groups.
+
+    Summed in the order of classes, whatever N is: a threshold of one set of images finds equal scores in another.
+    """
+    return np.stack([probabilities[:, :, classes].sum(axis=2) for classes in groups], axis=1)
+
+
 class TableScores:
     """What follows from confusion matrices."""
 
@@ -88,7 +96,7 @@ class TableScores:
         summed = lesions.sums(called.transpose(1, 0, 2).reshape(len(judged.labels), -1).astype(np.float64))
         self._of_lesion = summed.reshape(len(lesions.stratum), n_fits, n_classes)
 
-    def tables(self, weights: FloatArray) -> FloatArray:
+    def matrices(self, weights: FloatArray) -> FloatArray:
         """Return confusion matrices, float64 (R, F, C, C), of weights (G, R)."""
         stratum, n_classes = self.judged.lesions.stratum, self.judged.lesions.n_classes
         return np.stack(
@@ -96,7 +104,7 @@ class TableScores:
         )
 
     def of(self, weights: FloatArray) -> dict[str, FloatArray]:
-        redrawn = self.tables(weights)
+        redrawn = self.matrices(weights)
         each = tables.one_vs_rest(redrawn, self.judged.groups)
         overall = {
             "balanced_accuracy": self._mean(each.sensitivity, redrawn),
@@ -318,11 +326,10 @@ def chosen_thresholds(
             the second.
     """
     found = np.full((len(probabilities), len(groups), 2), np.nan)
-    for b, classes in enumerate(groups):
-        positive = classes[labels]
-        if positive.any() and not positive.all():
-            for f, one in enumerate(probabilities):
-                score = one @ classes.astype(np.float64)
+    for f, of_fit in enumerate(question_scores(probabilities, groups)):
+        for b, score in enumerate(of_fit):
+            positive = groups[b, labels]
+            if positive.any() and not positive.all():
                 found[f, b] = (
                     threshold_for_specificity(positive, score, specificity),
                     threshold_for_sensitivity(positive, score, sensitivity),
