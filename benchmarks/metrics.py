@@ -3,13 +3,17 @@
     python benchmarks/metrics.py                    # all sections
     python benchmarks/metrics.py bootstrap          # one of them
 
-Sections are timed side by side, in turns, and the median of the turns is printed.
+Sections are timed side by side, in turns, in seconds of processors; the median of the turns is printed. Set
+OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1.
 
 - `bootstrap`: every score of `dermsynth score` with its interval over lesions, against a loop that redraws lesions and
   calls scikit-learn. The loop gets fewer redraws; what is compared is the time of one redraw of one fit. The images are
   as many as in the test set of ISIC 2018 Task 3, in its seven classes, with predictions made up.
 - `coverage`: how often the 95 % intervals of one fit miss the truth, on test sets drawn again and again. The truth is
   the mean over these sets.
+- `frechet`, `balls`: distances between sets of features (`benchmarks/distances.py`) beside SciPy's and the package
+  prdc's, and their memory. `infinity`: what extrapolating leaves of a distance that should be 0. `intervals`: how many
+  intervals of equal distributions miss the truth.
 """
 
 from __future__ import annotations
@@ -17,13 +21,14 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
+import time
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from common import timed
+import distances
 from dermsynth.metrics.judged import (
     BenefitScores,
     CalibrationScores,
@@ -46,10 +51,11 @@ TRIALS, REDRAWS = 400, 300
 
 def main() -> None:
     """Print one table for each section."""
-    sections: dict[str, Callable[[], None]] = {"bootstrap": bootstrap, "coverage": coverage}
+    sections: dict[str, Callable[[], None]] = {"bootstrap": bootstrap, "coverage": coverage, **distances.SECTIONS}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("section", nargs="*", choices=[[], *sections], help="default: all")
-    for name in parser.parse_args().section or sections:
+    parser.add_argument("section", nargs="?", choices=list(sections), help="default: all")
+    chosen = parser.parse_args().section
+    for name in [chosen] if chosen else sections:
         print(f"{name}:")
         sections[name]()
 
@@ -73,9 +79,9 @@ def bootstrap() -> None:
         fast: list[float] = []
         slow: list[float] = []
         for _ in range(TURNS):
-            fast.append(timed(partial(spreads, scores, judged.lesions, resamples=RESAMPLES, seed=0)))
+            fast.append(processor_s(partial(spreads, scores, judged.lesions, resamples=RESAMPLES, seed=0)))
             if kind in plain:
-                slow.append(timed(partial(looped, judged, plain[kind])))
+                slow.append(processor_s(partial(looped, judged, plain[kind])))
         seconds = statistics.median(fast)
         line = f"  {kind:<38} {seconds:>7.2f} {seconds / RESAMPLES / FITS * 1e6:>21.1f}"
         if slow:
@@ -84,6 +90,13 @@ def bootstrap() -> None:
         print(line)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"  most memory of the whole process: {peak:,.0f} MiB")
+
+
+def processor_s(work: Callable[[], object]) -> float:
+    """Return the seconds of processors that a call takes."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def coverage() -> None:
