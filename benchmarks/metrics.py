@@ -3,12 +3,13 @@
     python benchmarks/metrics.py                    # all sections
     python benchmarks/metrics.py bootstrap          # one of them
 
-Sections are timed side by side, in turns, in seconds of processors; the median of the turns is printed. Set
-OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1.
+Sections are timed side by side, in turns, and the median of the turns is printed. Set OMP_NUM_THREADS=1 and
+OPENBLAS_NUM_THREADS=1.
 
 - `bootstrap`: every score of `dermsynth score` with its interval over lesions, against a loop that redraws lesions and
   calls scikit-learn. The loop gets fewer redraws; what is compared is the time of one redraw of one fit. The images are
-  as many as in the test set of ISIC 2018 Task 3, in its seven classes, with predictions made up.
+  as many as in the test set of ISIC 2018 Task 3, in its seven classes, with predictions made up. Seconds are those of
+  processors.
 - `coverage`: how often the 95 % intervals of one fit miss the truth, on test sets drawn again and again. The truth is
   the mean over these sets.
 - `frechet`, `balls`: distances between sets of features (`benchmarks/distances.py`) beside SciPy's and the package
@@ -21,7 +22,6 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 import distances
+from common import processor_s
 from dermsynth.metrics.judged import (
     BenefitScores,
     CalibrationScores,
@@ -90,13 +91,6 @@ def bootstrap() -> None:
         print(line)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"  most memory of the whole process: {peak:,.0f} MiB")
-
-
-def processor_s(work: Callable[[], object]) -> float:
-    """Return the seconds of processors that a call takes."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 def coverage() -> None:
