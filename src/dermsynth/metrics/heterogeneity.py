@@ -68,7 +68,7 @@ def heterogeneity(differences: Sequence[Contrast], shared: FloatArray | None = N
     weights = np.linalg.pinv(covariance, hermitian=True)
     total = float(weights.sum())
     common = float(weights.sum(axis=0) @ values) / total
-    q = float((values - common) @ weights @ (values - common))
+    q = max(float((values - common) @ weights @ (values - common)), 0.0)
     share = weights.sum(axis=0) / total
     freedom = np.array([one.freedom for one in differences])
     doubt = float(((1 - share) ** 2 / freedom).sum())

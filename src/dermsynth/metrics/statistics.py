@@ -51,9 +51,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsynth.core.errors import InputError
-from dermsynth.metrics.lesions import Lesions as Lesions
-from dermsynth.metrics.lesions import Statistic as Statistic
-from dermsynth.metrics.lesions import auc_statistic as auc_statistic
+from dermsynth.metrics.lesions import Statistic
 
 FloatArray = npt.NDArray[np.float64]
 Outcome = Literal["helps", "harms", "equivalent", "inconclusive"]

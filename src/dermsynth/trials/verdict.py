@@ -6,7 +6,7 @@ Nothing else is read: no images, no models. Re-analysis takes seconds. The stati
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,17 +16,13 @@ from pydantic import Field
 from dermsynth.core.config import Config
 from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.metrics import scores
-from dermsynth.metrics.equivalence import Shares, shares
-from dermsynth.metrics.families import Decision, decide
-from dermsynth.metrics.heterogeneity import heterogeneity
 from dermsynth.metrics.lesions import Lesions, Recalls, Statistic, auc_statistic, bootstrap_recalls
-from dermsynth.metrics.permutation import sign_flip
-from dermsynth.metrics.statistics import Contrast, Difference, Estimate, Outcome, contrast, estimate
+from dermsynth.metrics.statistics import Outcome, estimate
 from dermsynth.trials import wording
+from dermsynth.trials.comparisons import Comparison, compared, plain
 from dermsynth.trials.evidence import Evidence
 
 SCHEMA = 2
-_ALSO_AGAINST = ("placebo", "classical", "real")
 
 
 class Declared(Config):
@@ -63,62 +59,6 @@ class Arm(Config):
     recall: dict[str, Band]
     confusion: tuple[tuple[int, ...], ...]
     train_counts: dict[str, int] | None
-
-
-class Change(Config):
-    """A paired difference (share, not points), its interval, its tests and its outcome.
-
-    Attributes:
-        p_value: Two-sided, of no difference, for this comparison alone; `adjusted_p`: adjusted for its family.
-        equivalence_p: Of a difference of the declared margin or more, for this comparison alone.
-        outcome: Decided on the p-values adjusted for the family.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    adjusted_p: float
-    equivalence_p: float
-    outcome: Outcome
-    by_seed: tuple[float, ...]
-
-
-class Margin(Config):
-    """Posterior probabilities that the difference lies below the margin, within it, and above it."""
-
-    below: float
-    within: float
-    above: float
-
-
-class Spread(Config):
-    """Whether the classes' recalls change by different amounts: Cochran's Q, its p-value, and I² in [0, 1]."""
-
-    q: float
-    p_value: float
-    i_squared: float
-
-
-class Pair(Config):
-    """Which arms are compared, on what."""
-
-    arm: str
-    against: str
-    metric: str
-
-
-class Comparison(Change, Pair):
-    """`arm` minus `against` on the endpoint's metric, and on each class's recall.
-
-    Attributes:
-        sign_flip_p: Of no difference, from the signs of `by_seed` alone.
-    """
-
-    sign_flip_p: float
-    margin: Margin
-    classes: Spread
-    recall: dict[str, Change]
 
 
 class Count(Config):
@@ -201,7 +141,16 @@ def judge(
     recalls = bootstrap_recalls(
         (evidence.predicted == evidence.labels).T, lesions, resamples=endpoint.resamples, seed=endpoint.seed
     )
-    comparisons = _comparisons(evidence, recalls, endpoint, _pairs(list(fits), control, treatment), treatment)
+    comparisons = compared(
+        evidence,
+        recalls,
+        control=control,
+        treatment=treatment,
+        metric=endpoint.metric,
+        margin=endpoint.smallest_difference,
+        confidence=endpoint.confidence,
+        seed=endpoint.seed,
+    )
     verdict = Verdict(
         schema=SCHEMA,
         trial=name,
@@ -239,59 +188,6 @@ def _checked_seeds(fits: Mapping[str, Mapping[int, Path]], control: str, treatme
     return seeds
 
 
-def _pairs(arms: Sequence[str], control: str, treatment: str) -> list[tuple[str, str]]:
-    """Every arm against the control, then the treatment against what else could explain its result."""
-    pairs = [(arm, control) for arm in arms if arm != control]
-    others = [(treatment, arm) for arm in _ALSO_AGAINST if arm in arms and arm != treatment]
-    return pairs + [pair for pair in others if pair not in pairs]
-
-
-def _comparisons(
-    evidence: Evidence, recalls: Recalls, endpoint: Endpoint, pairs: Sequence[tuple[str, str]], treatment: str
-) -> tuple[Comparison, ...]:
-    """Treatment against control was declared and is a family of its own; all other comparisons of arms are another."""
-
-    def difference(statistic: Statistic, pair: tuple[str, str]) -> Contrast:
-        return contrast(statistic, [evidence.fits_of(arm) for arm in pair], [1.0, -1.0])
-
-    def decisions(family: Sequence[Contrast]) -> list[Decision]:
-        return decide(family, margin=endpoint.smallest_difference, confidence=endpoint.confidence)
-
-    balanced = recalls.balanced_accuracy()
-    found = {pair: difference(balanced, pair) for pair in pairs}
-    declared = next(pair for pair in pairs if pair[0] == treatment)
-    others = [pair for pair in pairs if pair != declared]
-    decided = dict(zip(others, decisions([found[pair] for pair in others]), strict=True))
-    decided[declared] = decisions([found[declared]])[0]
-    comparisons = []
-    for pair in pairs:
-        of_class = [difference(recalls.of_class(index), pair) for index in range(len(evidence.classes))]
-        spread = heterogeneity(of_class)
-        changes = [
-            _change(change, decision, endpoint.confidence)
-            for change, decision in zip(of_class, decisions(of_class), strict=True)
-        ]
-        comparisons.append(
-            Comparison(
-                **_change(found[pair], decided[pair], endpoint.confidence),
-                arm=pair[0],
-                against=pair[1],
-                metric=endpoint.metric,
-                sign_flip_p=sign_flip(np.array(found[pair].by_seed), seed=endpoint.seed),
-                margin=Margin(**_plain(shares(found[pair], endpoint.smallest_difference))),
-                classes=Spread(q=spread.q, p_value=spread.p_value, i_squared=spread.i_squared),
-                recall={name: Change(**change) for name, change in zip(evidence.classes, changes, strict=True)},
-            )
-        )
-    return tuple(comparisons)
-
-
-def _change(found: Contrast, decision: Decision, confidence: float) -> dict[str, Any]:
-    low, high = found.interval(confidence)
-    ends = Difference(found.value, low, high, found.p_value, decision.outcome, found.by_seed)
-    return {**_plain(ends), "adjusted_p": decision.adjusted_p, "equivalence_p": decision.equivalence_p}
-
-
 def _arms(
     evidence: Evidence,
     recalls: Recalls,
@@ -305,7 +201,7 @@ def _arms(
     predicted = evidence.predicted
 
     def band(statistic: Statistic, arm: str) -> Band:
-        return Band(**_plain(estimate(statistic, evidence.fits_of(arm), confidence=confidence)))
+        return Band(**plain(estimate(statistic, evidence.fits_of(arm), confidence=confidence)))
 
     def confusion(arm: str) -> tuple[tuple[int, ...], ...]:
         each = [
@@ -336,14 +232,3 @@ def _test_set(evidence: Evidence, lesions: Lesions) -> TestSet:
             for index, name in enumerate(evidence.classes)
         },
     )
-
-
-def _plain(result: Difference | Estimate | Shares) -> dict[str, Any]:
-    """Return the fields with -0.0 as 0.0, so that equal results have equal bytes."""
-
-    def unsigned(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(unsigned(v) for v in value)
-        return value + 0.0 if isinstance(value, float) else value
-
-    return {key: unsigned(value) for key, value in vars(result).items()}

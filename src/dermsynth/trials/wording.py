@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dermsynth.trials.verdict import Comparison, Verdict
+    from dermsynth.trials.comparisons import Comparison
+    from dermsynth.trials.verdict import Verdict
 
 
 _SHUFFLED_BY_PLACEBO = "hybrid"
