@@ -39,6 +39,7 @@ FULL: dict[str, tuple[int, dict[str, Any]]] = {
     "wgan-gp": (64, {"width": 64, "critic_width": 64}),
     "cgan": (64, {}),
     "acgan": (64, {}),
+    "sgan": (64, {}),
     "progressive": (64, {}),
     "stylegan2": (64, {}),
     "r3gan": (64, {}),

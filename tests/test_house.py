@@ -57,7 +57,9 @@ def test_networks_and_metrics_know_no_higher_thing() -> None:
         assert not any(name.split(".")[0] == "torch" for name in imports_of(file)), f"{file} reads arrays, not models"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["trial", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["fit", "--help"], ["trial", "--help"], ["--version"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\n"
