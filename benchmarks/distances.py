@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from common import timed
+from common import processor_s
 from dermsynth.metrics.frechet import frechet_distance, frechet_infinity
 from dermsynth.metrics.kernel import kernel_interval
 from dermsynth.metrics.manifold import overlap
@@ -33,7 +33,7 @@ def frechet() -> None:
     print(f"{'images':>8} {'features':>9} {'s':>8} {'SciPy':>8} {'times':>6}")
     for n, d in ((300, 512), (1000, 2048), (3000, 512)):
         a, b = scattered(n, d, 0), scattered(n, d, 1)
-        fast, slow = (timed(partial(run, a, b)) for run in (frechet_distance, by_root))
+        fast, slow = (processor_s(partial(run, a, b)) for run in (frechet_distance, by_root))
         print(f"{n:>8,} {d:>9,} {fast:>8.2f} {slow:>8.2f} {slow / fast:>6.1f}")
 
 
@@ -48,12 +48,12 @@ def balls() -> None:
     print(f"{'images':>8} {'features':>9} {'s':>8} {'prdc':>8} {'times':>6}")
     for n, d in ((1000, 236), (2000, 512)):
         a, b = scattered(n, d, 0), scattered(n, d, 1)
-        fast, slow = (timed(partial(run, a, b)) for run in (overlap, by_package))
+        fast, slow = (processor_s(partial(run, a, b)) for run in (overlap, by_package))
         print(f"{n:>8,} {d:>9,} {fast:>8.2f} {slow:>8.2f} {slow / fast:>6.1f}")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     generator = np.random.default_rng(0)
     sets = [generator.standard_normal((5000, 2048), dtype=np.float32) for _ in range(2)]
-    seconds = timed(lambda: overlap(*sets))
+    seconds = processor_s(lambda: overlap(*sets))
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"{5000:>8,} {2048:>9,} {seconds:>8.2f}   peak {most / 2**20:.2f} GiB, {before / 2**20:.2f} before")
 
