@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dermsynth.core.randomness import global_torch_seed, key, numpy_generator, torch_generator
+from dermsynth.core.randomness import global_torch_seed, key, numpy_generator, seed_layers, torch_generator
 
 
 def test_the_same_key_gives_the_same_draw() -> None:
@@ -40,3 +40,14 @@ def test_the_global_generator_starts_from_the_key_inside_the_block() -> None:
         with global_torch_seed(3, "weights"):
             draws.append(torch.rand(4))
     assert torch.equal(*draws)
+
+
+def test_layers_draw_as_after_torchs_own_seeding() -> None:
+    before = torch.random.get_rng_state()
+    try:
+        torch.manual_seed(key(3, "layers", 7))
+        expected = torch.rand(4)
+        seed_layers(key(3, "layers", 7), torch.device("cpu"))
+        assert torch.equal(torch.rand(4), expected)
+    finally:
+        torch.random.set_rng_state(before)

@@ -24,7 +24,7 @@ from dermsynth.cohorts.augment import ClassicalAugmentation, augment
 from dermsynth.cohorts.augment.mixing import mix
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.errors import DivergedError
-from dermsynth.core.randomness import global_torch_seed, key, torch_generator
+from dermsynth.core.randomness import global_torch_seed, key, seed_layers, torch_generator
 from dermsynth.training import checkpoint
 from dermsynth.training.device import make_fabric
 from dermsynth.training.ema import Average
@@ -106,7 +106,7 @@ class Run:
                 generator = torch_generator(seed, "mix", step)
                 images, labels = mix(images, labels, len(self.classes), self.augmentation, generator)
         # Layers that draw from the global generator by design (dropout) draw the same in a continued fit.
-        torch.manual_seed(key(seed, "layers", step))
+        seed_layers(key(seed, "layers", step), self.fabric.device)
         self.mover.set(setting)
         with self.fabric.autocast():
             loss = self.loss(self.network(images), labels)

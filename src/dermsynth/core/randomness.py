@@ -46,3 +46,16 @@ def global_torch_seed(seed: int, purpose: str, step: int = 0) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(key(seed, purpose, step))
         yield
+
+
+def seed_layers(key: int, device: torch.device) -> None:
+    """Start torch's global generators of the processor and of `device` from a key, as `torch.manual_seed` does.
+
+    For layers that draw from the global generator by design, such as dropout. `torch.manual_seed` also notes the stack
+    of its caller for devices that are not in use, which takes longer than feeding a batch.
+    """
+    import torch
+
+    torch.default_generator.manual_seed(key)
+    if device.type != "cpu":
+        getattr(torch, device.type).manual_seed(key)

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from dermsynth.algorithms.base import Adam, Algorithm, AlgorithmConfig, Batch, Draws, Phase, Scalars
 from dermsynth.core.config import nearest
 from dermsynth.core.errors import ConfigError
-from dermsynth.core.randomness import global_torch_seed, key
+from dermsynth.core.randomness import global_torch_seed, key, seed_layers
 from dermsynth.training import checkpoint
 from dermsynth.training.config import TrainConfig
 from dermsynth.training.ema import Average
@@ -136,7 +136,7 @@ class Learner:
 
     def _batch(self, number: int, share: slice) -> Batch:
         # Layers that draw from the global generator by design (dropout) draw the same in a resumed run.
-        torch.manual_seed(key(self.config.seed, f"layers {share.start}", number))
+        seed_layers(key(self.config.seed, f"layers {share.start}", number), self.fabric.device)
         images, labels = self.feed.batch(number, share)
         draws = Draws(self.config.seed, number, self.batch_size, share, self.fabric.device)
         batch = Batch(
