@@ -26,14 +26,14 @@ class Mover:
 
     def __init__(self, network: Network, config: FitConfig) -> None:
         parts = network.parts()
-        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for part, factor in zip(parts, factors_of_parts(len(parts), config.rate_span), strict=True):
             for parameter in part.parameters():
                 if parameter.requires_grad:
-                    groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
+                    decay = config.weight_decay if parameter.ndim > 1 else 0.0
+                    groups.setdefault((factor, decay), []).append(parameter)
         described: list[dict[str, Any]] = [
-            {"params": members, "factor": factor, "weight_decay": config.weight_decay if decays else 0.0}
-            for (factor, decays), members in groups.items()
+            {"params": members, "factor": factor, "weight_decay": decay} for (factor, decay), members in groups.items()
         ]
         self.optimiser: torch.optim.Optimizer
         if config.optimiser == "adam":
