@@ -32,6 +32,8 @@ from dermsynth.core.config import parse
 from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.encoders import handmade
 from dermsynth.encoders.pretrained import Pretrained
+from dermsynth.trials.arms import ALTERS, ARMS, NEEDS_POOL, Material
+from dermsynth.trials.protocol import Protocol
 
 
 def hard() -> Cohort:
@@ -170,6 +172,26 @@ def test_altered_or_weighted_images_are_refused(tmp_path: Path) -> None:
         fitted("knn:handmade", tmp_path / "fit", augmentation=ClassicalAugmentation())
     with pytest.raises(InputError, match=message):
         fitted("knn:handmade", tmp_path / "fit", balance="weighted")
+
+
+def test_a_trial_with_such_arms_is_refused_before_it_starts() -> None:
+    values = {
+        "name": "x",
+        "cohort": {"source": {"kind": "phantom", "counts": {"mel": 8, "nv": 16}}, "size_px": 32},
+        "arms": ["oversampled", "hybrid"],
+        "fill_to": 16,
+        "classifier": {"model": "knn:handmade"},
+    }
+    assert parse(Protocol, values, "trial").classifier.model == "knn:handmade"
+    with pytest.raises(ConfigError, match="arm 'focal' alters or weights images, .* 'knn:handmade'"):
+        parse(Protocol, {**values, "arms": ["oversampled", "focal", "hybrid"]}, "trial")
+
+
+def test_the_arms_that_alter_or_weight_images_are_known() -> None:
+    for name in set(ARMS) - {*NEEDS_POOL, "oracle"}:
+        chosen = ARMS[name](Material(COHORT, 60, 0))
+        assert (chosen.augmentation is not None or chosen.balance != "none") == (name in ALTERS), name
+    assert not set(ALTERS) & {*NEEDS_POOL, "oracle"}
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,8 @@ ARMS: dict[str, Callable[[Material], TrainingSet]] = {
     "oracle": oracle,
 }
 NEEDS_POOL = ("hybrid", "placebo")
+ALTERS = ("classical", "weighted", "focal", "logit-adjusted")
+"""Arms that alter images or weight their losses: only a classifier that is trained in steps can learn from these."""
 
 
 def _all_of(cohort: Cohort) -> TrainingSet:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from dermsynth.algorithms import algorithm_class
+from dermsynth.classifiers import find
 from dermsynth.classifiers.config import FitConfig
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.labels import load_map
@@ -19,7 +20,7 @@ from dermsynth.cohorts.split import SplitConfig
 from dermsynth.core.config import Config, load_yaml, nearest, parse
 from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.training.config import TrainConfig
-from dermsynth.trials.arms import ARMS, NEEDS_POOL
+from dermsynth.trials.arms import ALTERS, ARMS, NEEDS_POOL
 from dermsynth.trials.verdict import Declared
 
 
@@ -106,6 +107,12 @@ class Protocol(Config):
             )
         if "oracle" in self.arms and self.cohort.labels is not None:
             raise ValueError("arm 'oracle' draws the phantom's own classes; remove it or cohort.labels")
+        altering = [arm for arm in self.arms if arm in ALTERS]
+        if altering and not find(self.classifier.model).learns_in_steps:
+            raise ValueError(
+                f"arm '{altering[0]}' alters or weights images, and classifier.model '{self.classifier.model}' takes "
+                "them as they are; remove the arm or choose another model"
+            )
         if self.generator.replicas not in (1, self.repeats):
             # Repeats that share a generator are no independent repeats of it: the interval could not tell.
             raise ValueError(

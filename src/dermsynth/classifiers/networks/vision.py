@@ -104,7 +104,7 @@ class Vision(Backbone):
         try:
             with torch.no_grad():
                 return int(self(torch.zeros(1, 3, *sides)).shape[1])
-        except (RuntimeError, ValueError) as error:
+        except (AttributeError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"images of {sides[0]} x {sides[1]} px do not fit this network ({reason})") from None
         finally:
