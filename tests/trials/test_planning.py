@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from tests.helpers import CLASSES, make_cohort, saved_cohort
+from tests.trials.earlier import SMALL, earlier_trial
 
-from dermsynth.classifiers.predictions import FILE, Predictions, write_predictions
 from dermsynth.cohorts.cohort import Cohort
-from dermsynth.core import artefacts
 from dermsynth.core.errors import ArtefactError, ConfigError, InputError
 from dermsynth.metrics.power import Noise
 from dermsynth.trials.power import Plan, forecast, noise_like, planned
@@ -20,42 +18,10 @@ from dermsynth.trials.verdict import Declared
 from dermsynth.trials.work import make_cohort as job_of_cohort
 from dermsynth.trials.work import plan as jobs_of
 
-SMALL = {
-    "name": "small",
-    "repeats": 4,
-    "fill_to": 40,
-    "cohort": {"source": {"kind": "phantom", "counts": {"mel": 20, "nv": 30}}, "size_px": 16},
-    "endpoint": {"smallest_difference": 0.05},
-}
-
 
 def protocol(folder: Path, **changes: object) -> Path:
     (folder / "plan.yaml").write_text(yaml.safe_dump({**SMALL, **changes}))
     return folder / "plan.yaml"
-
-
-def trial(folder: Path, *, seeds: tuple[int, ...] = (0, 1, 2), classes: tuple[str, ...] = ("mel", "nv")) -> Path:
-    """A finished trial of two arms whose fits judge 60 lesions of each class at random."""
-    folder.mkdir()
-    fits: dict[str, dict[str, str]] = {}
-    for arm in ("oversampled", "hybrid"):
-        for seed in seeds:
-            name = f"{arm}-{seed}"
-            (folder / name).mkdir()
-            labels = np.arange(120) % 2
-            p = np.random.default_rng([seed, len(arm)]).random(120)
-            # the second class is judged right more often, so its noise is another one
-            right = p < np.where(labels == 1, 0.9, 0.5)
-            sure = np.where(right, labels, 1 - labels)
-            images = np.array([f"i{n:03}" for n in range(120)])
-            found = Predictions(images, images, labels, 0.8 * np.eye(2)[sure] + 0.1, classes)
-            write_predictions(folder / name / FILE, {"test": found})
-            fits.setdefault(arm, {})[str(seed)] = name
-    declared = Protocol.model_validate({**SMALL, "repeats": len(seeds)})
-    (folder / "protocol.yaml").write_text(declared.to_yaml())
-    artefacts.write_json(folder / "index.json", {"fits": fits})
-    artefacts.write_json(folder / "card.json", {"kind": "trial", "files": {}})
-    return folder
 
 
 def test_the_lesions_of_a_protocol_are_those_of_its_cohort(tmp_path: Path) -> None:
@@ -99,7 +65,7 @@ def test_what_is_no_plan_is_named(tmp_path: Path) -> None:
 
 
 def test_the_noise_of_a_trial_is_that_of_its_fits_in_the_order_of_the_plan(tmp_path: Path) -> None:
-    folder = trial(tmp_path / "trial")
+    folder = earlier_trial(tmp_path / "trial")
     found = noise_like(folder, ("mel", "nv"))
     assert found.lesion + found.churn == pytest.approx([2 * 0.5 * 0.5, 2 * 0.9 * 0.1], abs=0.12)
     turned = noise_like(folder, ("nv", "mel"))
@@ -109,9 +75,11 @@ def test_the_noise_of_a_trial_is_that_of_its_fits_in_the_order_of_the_plan(tmp_p
 
 def test_a_trial_that_tells_nothing_about_the_plan_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has the classes mel, nv; the plan has bcc, nv: choose a trial"):
-        noise_like(trial(tmp_path / "a"), ("bcc", "nv"))
+        noise_like(earlier_trial(tmp_path / "a"), ("bcc", "nv"))
     with pytest.raises(InputError, match="b: one seed was trained"):
-        noise_like(trial(tmp_path / "b", seeds=(0,)), ("mel", "nv"))
+        noise_like(earlier_trial(tmp_path / "b", seeds=(0,)), ("mel", "nv"))
+    with pytest.raises(InputError, match="hybrid and oversampled judged every lesion alike; it tells nothing"):
+        noise_like(earlier_trial(tmp_path / "d", alike=True), ("mel", "nv"))
     with pytest.raises(ArtefactError, match="no such folder; expected a dermsynth trial"):
         noise_like(tmp_path / "c", ("mel", "nv"))
 

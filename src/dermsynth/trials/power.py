@@ -91,7 +91,7 @@ def noise_like(trial: Path | str, classes: tuple[str, ...]) -> Noise:
 
     Raises:
         ArtefactError: no finished trial.
-        InputError: other classes, or a single seed.
+        InputError: other classes, a single seed, or two arms that judged every lesion alike.
     """
     folder = Path(trial)
     artefacts.read_card(folder, "trial")
@@ -110,6 +110,11 @@ def noise_like(trial: Path | str, classes: tuple[str, ...]) -> Noise:
     lesions = Lesions.of(evidence.labels, evidence.lesion_ids, len(evidence.classes))
     correct = (evidence.predicted == evidence.labels).T
     found = Noise.measured(correct, lesions, *(evidence.fits_of(arm) for arm in arms))
+    if not (found.lesion + found.churn).any():
+        raise InputError(
+            f"{folder}: {protocol.treatment} and {protocol.control} judged every lesion alike; it tells nothing about "
+            "noise: choose another trial, or assume it with --discordance and --seed-sd"
+        )
     order = [evidence.classes.index(name) for name in classes]
     return Noise(found.lesion[order], found.churn[order], found.seed[order], found.together)
 
