@@ -7,7 +7,7 @@ import pytest
 from scipy import linalg
 
 from dermsynth.core.errors import InputError
-from dermsynth.metrics.frechet import frechet_distance, frechet_infinity, real_floor
+from dermsynth.metrics.frechet import frechet_distance, frechet_infinity
 
 
 def reference(a: np.ndarray, b: np.ndarray) -> float:
@@ -55,16 +55,6 @@ def test_the_distance_is_symmetric_and_a_pure_shift_is_its_square(n: int, d: int
     assert frechet_distance(a, a + 2) == pytest.approx(4 * d)
 
 
-def test_the_real_floor_falls_with_the_number_of_images() -> None:
-    found = np.random.default_rng(0).normal(size=(2000, 16))
-    assert real_floor(found, 100, seed=1) > 3 * real_floor(found, 1000, seed=1) > 0
-
-
-def test_the_real_floor_is_drawn_by_its_seed_alone() -> None:
-    found = features(100, 4, 0)
-    assert real_floor(found, 20, seed=1) == real_floor(found, 20, seed=1) != real_floor(found, 20, seed=2)
-
-
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
@@ -77,12 +67,6 @@ def test_the_real_floor_is_drawn_by_its_seed_alone() -> None:
 def test_unusable_features_are_refused(a: np.ndarray, b: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         frechet_distance(a, b)
-
-
-@pytest.mark.parametrize("n", [1, 6])
-def test_a_floor_without_two_disjoint_samples_is_refused(n: int) -> None:
-    with pytest.raises(InputError, match="two disjoint samples"):
-        real_floor(np.zeros((10, 2)), n)
 
 
 def scattered(n: int, seed: int, shift: float = 0.0, scale: float = 1.0, d: int = 30) -> np.ndarray:

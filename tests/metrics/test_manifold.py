@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,6 +56,16 @@ def test_a_set_overlaps_itself_wholly_even_where_images_repeat(seed: int, n: int
     real = np.repeat(normal(n, seed) + 100, repeats, axis=0)  # far from the origin, where rounding is largest
     found = overlap(real, real)
     assert (found.precision, found.recall, found.coverage) == (1.0, 1.0, 1.0)
+
+
+def test_the_distances_of_all_pairs_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 32)
+    real, fake = normal(1500, 0), normal(1500, 1)
+    tracemalloc.start()
+    overlap(real, fake)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1500 * 1500 * 8 / 5  # a block with its intermediate results is 32 x 1500
 
 
 def test_a_set_far_away_overlaps_nowhere() -> None:

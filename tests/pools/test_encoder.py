@@ -70,6 +70,18 @@ def test_a_fit_that_learnt_from_more_than_the_cohort_is_refused(cohort: Cohort, 
         pool_encoder(f"fit:{made(cohort, tmp_path / 'fit', arm)}", cohort)
 
 
+def test_a_fit_of_unknown_origin_must_have_learnt_from_as_many_images(cohort: Cohort, tmp_path: Path) -> None:
+    out = made(cohort, tmp_path / "fit")
+    card = json.loads((out / CARD).read_text())
+    del card["arm"]
+    (out / CARD).write_text(json.dumps(card))
+    assert pool_encoder(f"fit:{out}", cohort).name.startswith("fit:")
+    card["train_counts"]["mel"] += 9  # as if nine synthetic images had been among them
+    (out / CARD).write_text(json.dumps(card))
+    with pytest.raises(InputError, match=r"learnt from \{'mel': 21, 'nv': 12\}, which has other images"):
+        pool_encoder(f"fit:{out}", cohort)
+
+
 def test_a_fit_of_other_images_is_refused(fitted: Path, tmp_path: Path) -> None:
     images, labels = lesions(40, 0, size_px=16)
     other = planted_pool(tmp_path / "pool", real_cohort(tmp_path / "cohort", 48), images, labels)

@@ -70,6 +70,9 @@ def neighbour_distances(x: FloatArray, ks: tuple[int, ...]) -> FloatArray:
     """Return the Euclidean distances of each of n rows to its k-th nearest other row, for every k < n: (ks, n)."""
     centred = x - x.mean(axis=0)
     last = max(ks)
-    nearest = [np.partition(block, last, axis=1)[:, : last + 1] for block in squared_distances(centred, centred)]
-    # A row is its own nearest one, at distance 0, so its k-th other neighbour comes at place k.
-    return np.sqrt(np.sort(np.concatenate(nearest), axis=1)[:, ks].T)
+    found = []
+    for block in squared_distances(centred, centred):
+        # A row is its own nearest one, at distance 0, so its k-th other neighbour comes at place k. Picking the places
+        # copies them: a view would keep the whole block.
+        found.append(np.sort(np.partition(block, last, axis=1)[:, : last + 1], axis=1)[:, ks])
+    return np.sqrt(np.concatenate(found).T)

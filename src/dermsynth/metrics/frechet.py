@@ -7,7 +7,8 @@ of A^½ B^½. With few images it is that of the centred features themselves, X Y
 needs an n x m matrix instead of a d x d one; with many, eigenvalues of a symmetric product. Neither takes the root of
 a non-symmetric matrix, so nothing becomes complex.
 
-The distance of two samples of the same images is not 0 but falls with their number: print it beside `real_floor`.
+The distance of two samples of the same images is not 0 but falls with their number: print it beside that of held-out
+real images.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from dermsynth.core.errors import InputError
 from dermsynth.core.randomness import numpy_generator
-from dermsynth.metrics.features import FloatArray, checked_features, checked_pair
+from dermsynth.metrics.features import FloatArray, checked_pair
 
 _POINTS = 15
 """Of Jiralerspong et al.'s and dgm-eval's extrapolation."""
@@ -39,21 +40,6 @@ def frechet_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     root_trace = _root_trace_of_few(x, y) if few else _root_trace_of_many(x.T @ x, y.T @ y)
     distance = float(shift @ shift + (x**2).sum() + (y**2).sum() - 2 * root_trace)
     return max(distance, 0.0)
-
-
-def real_floor(features: npt.ArrayLike, n: int, *, seed: int = 0) -> float:
-    """Return the Frechet distance of two disjoint random samples of n rows each: what equal distributions score at n.
-
-    Raises:
-        InputError: fewer than 2n rows, n < 2, or a value that is not finite.
-    """
-    found = checked_features("features", features, at_least=2)
-    if n < 2 or 2 * n > len(found):
-        raise InputError(
-            f"two disjoint samples of {n} cannot be drawn from {len(found)} rows; choose 2 to {len(found) // 2}"
-        )
-    rows = numpy_generator(seed, "real floor").permutation(len(found))[: 2 * n]
-    return frechet_distance(found[rows[:n]], found[rows[n:]])
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,15 @@ def pool_encoder(choice: Path | str | None, cohort: Cohort) -> Encoder:
     """
     classifier = fitted(choice)
     if classifier is None:
-        return chosen_encoder(choice, cohort.part("train").select(pl.col("origin") == "real"))
+        return chosen_encoder(choice, _real_train(cohort))
     classifier.check(cohort)
-    arm = artefacts.read_card(classifier.path, "fit").get("arm")
-    if arm in _LEARNS_FROM_POOL:
+    card, train = artefacts.read_card(classifier.path, "fit"), _real_train(cohort)
+    arm = card.get("arm")
+    if arm in _LEARNS_FROM_POOL or (arm is None and card["train_counts"] != train.counts()):
+        learnt = f"the arm '{arm}'" if arm else str(card["train_counts"])
         raise InputError(
-            f"{classifier.path}: learnt from the arm '{arm}', which has other images than the cohort's; take a fit of "
-            "the arm 'real'"
+            f"{classifier.path}: learnt from {learnt}, which has other images than the cohort's train part; take a fit "
+            "of the arm 'real'"
         )
     name = f"{PREFIX}{classifier.path.resolve().name}@{classifier.sha256[:12]}"
     return Encoder(name, classifier.features, f"fit-{_VERSION} {classifier.sha256}")
@@ -54,3 +56,7 @@ def fitted(choice: Path | str | None) -> TrainedClassifier | None:
     """Return the classifier that `fit:FOLDER` names, or None for another choice."""
     text = "" if choice is None else str(choice)
     return TrainedClassifier.open(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else None
+
+
+def _real_train(cohort: Cohort) -> Cohort:
+    return cohort.part("train").select(pl.col("origin") == "real")
