@@ -15,7 +15,7 @@ from dermsynth.reports.svg import INK, MUTED
 
 _SQUARE_PX = 62
 """Smaller images are shown enlarged, by a whole number."""
-_NAMES_PX, _GAP_PX, _CAPTION_PX, _MARGIN_PX, _DPI = 136, 6, 12, 10, 100
+_NAMES_PX, _LETTER_PX, _GAP_PX, _CAPTION_PX, _MARGIN_PX, _DPI = 136, 8, 6, 12, 10, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,8 @@ def drawn(shown: Sequence[Row]) -> bytes:
     enlarged = -(-_SQUARE_PX // tiles[0].shape[2])
     side = enlarged * tiles[0].shape[2]
     below = [_CAPTION_PX * max(1 + text.count("\n") for text in row.captions) + _GAP_PX for row in shown]
-    width = 2 * _MARGIN_PX + _NAMES_PX + max(len(row.captions) for row in shown) * (side + _GAP_PX) - _GAP_PX
+    names_px = max(_NAMES_PX, *(_LETTER_PX * len(row.name) for row in shown))
+    width = 2 * _MARGIN_PX + names_px + max(len(row.captions) for row in shown) * (side + _GAP_PX) - _GAP_PX
     height = 2 * _MARGIN_PX + enlarged * sum(images.shape[1] for images in tiles) + sum(below) - _GAP_PX
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
 
@@ -50,7 +51,7 @@ def drawn(shown: Sequence[Row]) -> bytes:
         write(row.name, _MARGIN_PX, bottom + high / 2 + 1, 8.5, va="bottom", weight="bold", color=INK)
         write(row.setting, _MARGIN_PX, bottom + high / 2 - 2, 7, va="top", color=MUTED)
         for place, (image, caption) in enumerate(zip(images, row.captions, strict=True)):
-            left = _MARGIN_PX + _NAMES_PX + place * (side + _GAP_PX)
+            left = _MARGIN_PX + names_px + place * (side + _GAP_PX)
             figure.figimage(image.repeat(enlarged, axis=0).repeat(enlarged, axis=1), left, bottom)
             write(caption, left + side / 2, bottom - 2, 6.5, ha="center", va="top", color=MUTED)
         top = bottom - gap
