@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from dermsynth.classifiers import find
 from dermsynth.classifiers.calibrate import fit_temperature, operating_points
 from dermsynth.classifiers.config import FitConfig
+from dermsynth.classifiers.novelty import write_novelty
 from dermsynth.classifiers.predict import predict
 from dermsynth.classifiers.predictions import FILE, Predictions, write_predictions
 from dermsynth.classifiers.start import check_start
@@ -71,7 +72,8 @@ def fit(
         test: Real images that are predicted.
         config: Network and training.
         out: The folder to make: `predictions.parquet` (val and test), `history.jsonl` (a line per scored state),
-            `classifier.safetensors` (the chosen one) and `card.json`.
+            `classifier.safetensors` (the chosen one), `novelty.safetensors` (what unusual images are found by) and
+            `card.json`.
         rows: The rows of `train` that make one epoch; a row may stand in it several times. Default: every row once.
         augmentation: Alters every training image each time it is seen; where it mixes images, the loss is the cross
             entropy to the shares of their classes. Default: images as they are.
@@ -125,6 +127,7 @@ def fit(
             try:
                 wall_s = _learn(run, partial.checkpoint, stop, progress)
                 card = {**(facts or {}), **what, **_complete(run, val, test, folder), "wall_s": wall_s}
+                card["novelty"] = write_novelty(folder, run.predictor, train, rows, val, run.fabric)
             except DivergedError:
                 shutil.rmtree(folder)  # continued, it would diverge again
                 raise
@@ -191,6 +194,7 @@ def _complete(run: Run | Solved, val: Cohort, test: Cohort, folder: Path) -> dic
     return {
         "classes": list(run.classes),
         "size_px": val.size_px,
+        "preprocessing": (val.card.get("config") or {}).get("preprocessing"),
         "network": run.network.description,
         "train_counts": run.train_counts,
         "parameters": sum(parameter.numel() for parameter in run.network.parameters()),

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from dermsynth.classifiers import rebuild
 from dermsynth.classifiers.config import FitConfig
 from dermsynth.classifiers.fit import WEIGHTS, WEIGHTS_PREFIX
-from dermsynth.classifiers.predict import predict
+from dermsynth.classifiers.novelty import read_novelty
+from dermsynth.classifiers.predict import look
 from dermsynth.classifiers.predictions import read_predictions
 from dermsynth.cohorts.cohort import Cohort
+from dermsynth.cohorts.stack import ImageStack
 from dermsynth.core import artefacts
 from dermsynth.core.config import parse
 from dermsynth.core.errors import ArtefactError, InputError, LeakageError
+from dermsynth.metrics.mahalanobis import Clusters
 from dermsynth.metrics.temperature import tempered
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ class TrainedClassifier:
         sha256: Hash of its weights.
         network: What `rebuild` makes its network from.
         temperature: What its calibration divides the logarithms of probabilities by; None: it is not calibrated.
+        card: What `card.json` says.
     """
 
     path: Path
@@ -49,6 +53,7 @@ class TrainedClassifier:
     sha256: str
     network: Mapping[str, Any]
     temperature: float | None
+    card: Mapping[str, Any]
 
     @classmethod
     def open(cls, fit: Path | str) -> TrainedClassifier:
@@ -62,7 +67,7 @@ class TrainedClassifier:
             )
         sha256 = card["files"][WEIGHTS]["sha256"]
         temperature = (card.get("temperature") or {}).get("value")
-        return cls(path, config, tuple(card["classes"]), card["size_px"], sha256, card["network"], temperature)
+        return cls(path, config, tuple(card["classes"]), card["size_px"], sha256, card["network"], temperature, card)
 
     def check(self, cohort: Cohort) -> None:
         """Raise an error unless this is a fit of this very cohort and split.
@@ -90,9 +95,14 @@ class TrainedClassifier:
 
     def probabilities(self, cohort: Cohort) -> NDArray[np.float64]:
         """Return the class probabilities of every image, N x C, by the fit's temperature if it has one."""
+        return self.look(cohort.images)[1]
+
+    def look(self, images: ImageStack | NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return features (N x D, as they are computed when predicting) and `probabilities` of N x S x S x 3, uint8."""
         network, fabric = self._network
-        found = predict(network, cohort, fabric, self.config.tta).astype(np.float64)
-        return found if self.temperature is None else tempered(found, self.temperature)
+        seen, single = look(network, images, fabric, self.config.tta)
+        found = single.astype(np.float64)
+        return seen, found if self.temperature is None else tempered(found, self.temperature)
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return what its network's head sees of images (N x S x S x 3, uint8), N x D, computed in full float32."""
@@ -110,15 +120,26 @@ class TrainedClassifier:
         return np.concatenate(found)
 
     @cached_property
+    def usual(self) -> Clusters | None:
+        """Return where the features of its training images lie; None for a fit of an older version."""
+        return read_novelty(self.path) if self.card.get("novelty") else None
+
+    def loaded(self) -> Network:
+        """Return its network with its weights, on the processor, in eval mode."""
+        from dermsynth.training import checkpoint
+
+        path = self.path / WEIGHTS
+        network = rebuild(self.network, len(self.classes))
+        checkpoint.load_network(WEIGHTS_PREFIX, network, checkpoint.load(path)[0], path)
+        return network.eval()
+
+    @cached_property
     def _network(self) -> tuple[Network, Fabric]:
         import torch
 
-        from dermsynth.training import checkpoint
         from dermsynth.training.device import make_fabric
 
-        fabric, path = make_fabric(self.config.precision), self.path / WEIGHTS
-        network = rebuild(self.network, len(self.classes))
-        checkpoint.load_network(WEIGHTS_PREFIX, network, checkpoint.load(path)[0], path)
+        fabric, network = make_fabric(self.config.precision), self.loaded()
         # In the layout in which it learnt, so that it predicts the same bits again.
         network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network, fabric

@@ -43,7 +43,7 @@ def augmentation(
 
     given = {**parse_settings(settings, {"policy": "--policy"}), "policy": policy}
     config = parse(ClassicalAugmentation, given, "settings of the augmentation")
-    _check_free(out, force=force)
+    check_free(out, force=force)
     write_atomically(out, drawn(rows(Cohort.open(cohort), config, label, seed)))
     typer.echo(f"{out}: policy {policy}")
 
@@ -71,7 +71,7 @@ def preprocessing(
     from dermsynth.reports.sheets import drawn
 
     config, chain = chosen_source(source, root, settings, seed), chain_of(step or [])
-    _check_free(out, force=force)
+    check_free(out, force=force)
     write_atomically(out, drawn(rows(make_source(config), chain, size, count, seed)))
     typer.echo(f"{out}: {', '.join(one.step for one in chain)}")
 
@@ -94,7 +94,7 @@ def latent(
     from dermsynth.reports.latent import rows
     from dermsynth.reports.sheets import drawn
 
-    _check_free(out, force=force)
+    check_free(out, force=force)
     shown = rows(run, classes.split(",") if classes else (), seed)
     write_atomically(out, drawn(shown))
     typer.echo(f"{out}: {', '.join(row.name for row in shown)}")
@@ -118,7 +118,7 @@ def morph(
     from dermsynth.reports.latent import morphs
     from dermsynth.reports.sheets import drawn
 
-    _check_free(out, force=force)
+    check_free(out, force=force)
     write_atomically(out, drawn(morphs(run, source, target, count, seed)))
     typer.echo(f"{out}: {count} × {source} to {target}")
 
@@ -140,7 +140,7 @@ def translations(
     from dermsynth.reports.sheets import drawn
     from dermsynth.reports.translations import rows
 
-    _check_free(out, force=force)
+    check_free(out, force=force)
     found = rows(Cohort.open(cohort), [Cohort.open(pool) for pool in pools], count)
     write_atomically(out, drawn(found))
     typer.echo(f"{out}: {len(found)} images in {len(pools)} pools")
@@ -164,13 +164,14 @@ def nearest(
     from dermsynth.reports.nearest import rows
     from dermsynth.reports.sheets import drawn
 
-    _check_free(out, force=force)
+    check_free(out, force=force)
     found = rows(Cohort.open(cohort), Cohort.open(pool), encoder, count)
     write_atomically(out, drawn(found))
     typer.echo(f"{out}: {len(found)} pairs, from {found[0].name} on")
 
 
-def _check_free(out: Path, *, force: bool) -> None:
+def check_free(out: Path, *, force: bool) -> None:
+    """Raise ArtefactError if there is a file at `out` and `force` is false."""
     from dermsynth.core.errors import ArtefactError
 
     if out.exists() and not force:

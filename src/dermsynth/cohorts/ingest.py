@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,7 @@ from dermsynth.cohorts.cohort import Cohort, writing_cohort
 from dermsynth.cohorts.labels import load_map, relabelled
 from dermsynth.cohorts.preprocess import DEFAULT_CHAIN, Step, apply
 from dermsynth.cohorts.sources import SourceConfig, make_source
-from dermsynth.cohorts.sources.base import Picture, Source
+from dermsynth.cohorts.sources.base import Picture
 from dermsynth.core import artefacts
 from dermsynth.core.cores import cores
 from dermsynth.core.errors import InputError
@@ -116,11 +116,19 @@ class Photos:
     bad: list[dict[str, str]]
 
 
+class Readable(Protocol):
+    """What photos are read from; every `Source` is one, and says what its methods do."""
+
+    def has_masks(self, rows: pl.DataFrame) -> bool: ...
+
+    def pictures(self, rows: pl.DataFrame, size_px: int) -> Iterator[Callable[[], Picture]]: ...
+
+
 _Read = tuple[NDArray[np.uint8], NDArray[np.uint8] | None, str] | InputError
 
 
 def read_photos(
-    source: Source,
+    source: Readable,
     rows: pl.DataFrame,
     size_px: int,
     preprocessing: Sequence[Step] = DEFAULT_CHAIN,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -51,7 +52,7 @@ def join(
         if test:
             table = table.with_columns(part=pl.lit("train" if number < len(cohorts) else "test"))
         parts.append(replace(cohort, table=table, classes=classes))
-    facts = {
+    facts: dict[str, Any] = {
         "joined": [
             {"folder": str(cohort.path), "identity": artefacts.identity(cohort.card), "test": number >= len(cohorts)}
             for number, cohort in enumerate(opened)
@@ -59,6 +60,9 @@ def join(
         "licence": " / ".join(dict.fromkeys(str(cohort.card.get("licence", "not stated")) for cohort in opened)),
         "lesions": " / ".join(dict.fromkeys(str(cohort.card.get("lesions", "not stated")) for cohort in opened)),
     }
+    chains = [(cohort.card.get("config") or {}).get("preprocessing") for cohort in opened]
+    if all(chain == chains[0] for chain in chains):
+        facts["config"] = {"preprocessing": chains[0]}  # so that a classifier knows how to see other photos
     return Cohort.concat(parts).save(out, force=force, facts=facts)
 
 

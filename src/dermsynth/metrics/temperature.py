@@ -13,7 +13,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 LOWEST, HIGHEST = 0.05, 20.0
 """Bounds of the search. Where every image is right, ever lower temperatures are better."""
-_LEAST = 1e-30
+LEAST = 1e-30
 """In place of a probability that a float32 softmax has rounded to 0."""
 
 
@@ -38,7 +38,7 @@ def tempered(probabilities: FloatArray, temperature: float) -> FloatArray:
 
     The order of the classes of an image stays.
     """
-    scores = np.log(np.maximum(probabilities, _LEAST, dtype=np.float64)) / temperature
+    scores = np.log(np.maximum(probabilities, LEAST, dtype=np.float64)) / temperature
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)
 
@@ -46,4 +46,4 @@ def tempered(probabilities: FloatArray, temperature: float) -> FloatArray:
 def mean_cross_entropy(labels: IntArray, probabilities: FloatArray) -> float:
     """Return the mean of -log p of each image's own class, in nats."""
     own = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(own, _LEAST)).mean())
+    return float(-np.log(np.maximum(own, LEAST)).mean())
