@@ -183,7 +183,7 @@ def test_a_trial_with_such_arms_is_refused_before_it_starts() -> None:
         "classifier": {"model": "knn:handmade"},
     }
     assert parse(Protocol, values, "trial").classifier.model == "knn:handmade"
-    with pytest.raises(ConfigError, match="arm 'focal' alters or weights images, .* 'knn:handmade'"):
+    with pytest.raises(ConfigError, match=r"arm 'focal' alters or weights images, .* 'knn:handmade'"):
         parse(Protocol, {**values, "arms": ["oversampled", "focal", "hybrid"]}, "trial")
 
 
