@@ -89,5 +89,8 @@ def test_a_model_that_is_not_trained_in_steps_has_no_rate() -> None:
 
 
 def test_the_figure_tells_the_suggestion() -> None:
-    assert "suggested: 0.0" in rate_figure(quadratic(1.0))
+    curve = quadratic(1.0)
+    figure = rate_figure(curve)
+    assert f"suggested: {curve.suggested:.1e}" in figure
+    assert ">1e-03<" in figure
     assert "no rate suggested" in rate_figure(RateCurve.of(RATES, np.linspace(1, 2, STEPS)))

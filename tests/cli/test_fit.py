@@ -28,7 +28,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_rate_is_suggested_with_its_curve_as_data_and_as_a_figure(work: Path) -> None:
     printed = dermsynth("find-rate", *QUICK, "--arm", "weighted", "--out", "rate", cwd=work)
     card = read_card(work / "rate", "rate")
-    assert f"--set learning_rate={card['suggested']:.2g}" in printed.stdout
+    assert f"--set learning_rate={card['suggested']:.1e}" in printed.stdout
     assert card["arm"] == "weighted"
     lines = [json.loads(line) for line in (work / "rate" / "curve.jsonl").read_text().splitlines()]
     assert card["suggested"] in [line["learning_rate"] for line in lines]

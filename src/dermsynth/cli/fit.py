@@ -84,7 +84,7 @@ def find_rate(
         artefacts.write_atomically(draft.path / "curve.jsonl", "\n".join([*lines, ""]).encode())
         artefacts.write_atomically(draft.path / "curve.svg", rate_figure(curve).encode())
         draft.card.update(config=config.canonical(), arm=arm, suggested=curve.suggested, threads=threads)
-    said = f"--set learning_rate={curve.suggested:.2g}" if curve.suggested else "no rate made the loss fall"
+    said = f"--set learning_rate={curve.suggested:.1e}" if curve.suggested else "no rate made the loss fall"
     typer.echo(f"{said}; the curve is in {out / 'curve.svg'}")
 
 

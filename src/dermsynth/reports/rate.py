@@ -11,7 +11,7 @@ _ABOVE = 1.3
 
 def rate_figure(curve: RateCurve, *, width_px: int = 640, height_px: int = 320) -> str:
     """Return SVG: the loss of every batch as dots, the smoothed curve, and the suggested rate."""
-    said = "no rate suggested" if curve.suggested is None else f"suggested: {curve.suggested:.2g}"
+    said = "no rate suggested" if curve.suggested is None else f"suggested: {curve.suggested:.1e}"
     with canvas("rate", width_px, height_px) as figure:
         axes = figure.add_axes((52 / width_px, 46 / height_px, 1 - 70 / width_px, 1 - 84 / height_px))
         axes.plot(curve.rates, curve.losses, "o", color=FAINT, markersize=2.5)
@@ -25,6 +25,7 @@ def rate_figure(curve: RateCurve, *, width_px: int = 640, height_px: int = 320) 
         axes.set_axisbelow(True)
         bare(axes, keep="bottom")
         axes.minorticks_off()
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}")  # the usual powers would need TeX
         axes.set_xlabel("learning rate", fontsize=12)
         figure.text(6 / width_px, 1 - 16 / height_px, "loss of a batch", color=MUTED, fontsize=12)
         figure.text(1 - 18 / width_px, 1 - 16 / height_px, said, color=ACCENT, fontsize=12, ha="right", weight="bold")
