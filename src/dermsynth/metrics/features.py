@@ -53,8 +53,11 @@ def squared_distances(x: FloatArray, y: FloatArray) -> Iterator[FloatArray]:
     for start in range(0, len(x), _ROWS_AT_ONCE):
         block = x[start : start + _ROWS_AT_ONCE]
         lengths = (block**2).sum(axis=1)[:, None] + squares
-        distances = lengths - 2 * block @ y.T
-        distances[distances < _ROUNDING * lengths] = 0.0
+        distances = block @ y.T
+        distances *= -2
+        distances += lengths
+        lengths *= _ROUNDING
+        distances[distances < lengths] = 0.0
         yield distances
 
 
@@ -70,9 +73,10 @@ def neighbour_distances(x: FloatArray, ks: tuple[int, ...]) -> FloatArray:
     """Return the Euclidean distances of each of n rows to its k-th nearest other row, for every k < n: (ks, n)."""
     centred = x - x.mean(axis=0)
     last = max(ks)
-    found = []
-    for block in squared_distances(centred, centred):
-        # A row is its own nearest one, at distance 0, so its k-th other neighbour comes at place k. Picking the places
-        # copies them: a view would keep the whole block.
-        found.append(np.sort(np.partition(block, last, axis=1)[:, : last + 1], axis=1)[:, ks])
+    # A row is its own nearest one, at distance 0, so its k-th other neighbour comes at place k. Picking the places
+    # copies them: a view would keep the whole block.
+    found = [
+        np.sort(np.partition(block, last, axis=1)[:, : last + 1], axis=1)[:, ks]
+        for block in squared_distances(centred, centred)
+    ]
     return np.sqrt(np.concatenate(found).T)
