@@ -26,7 +26,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 @cache
 def commands() -> dict[str, Any]:
     """Return every command and group of the command line by its words, such as `trial run`."""
-    from dermsynth.cli import audit, data, doctor, fit, generate, pool, preview, score, screen, trials  # noqa: F401 - importing registers the commands
+    from dermsynth.cli import audit, data, doctor, fit, generate, pool, predict, preview, score, screen, trials  # noqa: F401 - importing registers the commands
     from dermsynth.cli.app import app
 
     found: dict[str, Any] = {}
@@ -112,7 +112,9 @@ def test_a_command_line_parses(page: str, line: str) -> None:
 @pytest.mark.parametrize("name", VERBS)
 def test_the_reference_lists_exactly_the_options_of_a_command(name: str) -> None:
     found = {
-        title: text for title, text in sections("commands.md").items() if f"{title}`".startswith(f"`dermsynth {name}")
+        title: text
+        for title, text in sections("commands.md").items()
+        if f"{title[:-1]} ".startswith(f"`dermsynth {name} ")
     }
     assert len(found) == 1, f"commands.md should have one section `dermsynth {name} …`"
     listed = re.findall(r"^\| `(--[a-z-]+)`", next(iter(found.values())), flags=re.MULTILINE)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from dermsynth.algorithms import algorithm_class
     from dermsynth.audits.cohort import audit_cohort
     from dermsynth.audits.paper import audit_paper, load_paper
+    from dermsynth.classifiers.apply import predict
     from dermsynth.classifiers.config import FitConfig
+    from dermsynth.classifiers.export_onnx import export_onnx
     from dermsynth.classifiers.finder import find_rate
     from dermsynth.classifiers.fit import fit
     from dermsynth.classifiers.scoring import score
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from dermsynth.pools.screen import screen
     from dermsynth.pools.screens import rules_of
     from dermsynth.pools.translate import translate
+    from dermsynth.reports.explained import explain
     from dermsynth.reports.report import write_report
     from dermsynth.training.config import TrainConfig
     from dermsynth.training.loop import train
@@ -53,7 +56,9 @@ _PUBLIC = {
     "algorithm_class": "algorithms",
     "audit_cohort": "audits.cohort",
     "audit_paper": "audits.paper",
+    "explain": "reports.explained",
     "export": "cohorts.export",
+    "export_onnx": "classifiers.export_onnx",
     "fetch": "cohorts.published",
     "find_rate": "classifiers.finder",
     "fit": "classifiers.fit",
@@ -64,6 +69,7 @@ _PUBLIC = {
     "load_paper": "audits.paper",
     "load_protocol": "trials.protocol",
     "measure": "pools.measure",
+    "predict": "classifiers.apply",
     "rules_of": "pools.screens",
     "run_trial": "trials.run",
     "sample": "pools.sample",
@@ -90,7 +96,9 @@ __all__ = [
     "algorithm_class",
     "audit_cohort",
     "audit_paper",
+    "explain",
     "export",
+    "export_onnx",
     "fetch",
     "find_rate",
     "fit",
@@ -101,6 +109,7 @@ __all__ = [
     "load_paper",
     "load_protocol",
     "measure",
+    "predict",
     "rules_of",
     "run_trial",
     "sample",

@@ -41,6 +41,9 @@ class _InOrderOfUse(TyperGroup):
         "find-rate",
         "fit",
         "score",
+        "predict",
+        "explain",
+        "export-onnx",
         "trial",
     )
 
@@ -174,6 +177,6 @@ def _stop(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
-    from dermsynth.cli import audit, data, doctor, fit, generate, pool, preview, score, screen, trials  # noqa: F401 - importing them registers the commands
+    from dermsynth.cli import audit, data, doctor, fit, generate, pool, predict, preview, score, screen, trials  # noqa: F401 - importing them registers the commands
 
     sys.exit(app())
