@@ -119,13 +119,13 @@ def fit(
         identity["machine"] = f"{machine}, torch {torch.__version__}"
         folder = out.with_name(f"{out.name}.partial")
         folder.mkdir(parents=True, exist_ok=True)
-        with alone_in(folder), StopRequests() as stop:
+        with alone_in(folder):
             artefacts.check_free(out, force=force)  # another process may have finished it meanwhile
             partial = PartialRun(folder)
             # Without a checkpoint there is nothing that other settings would throw away.
             partial.claim(identity, force=force or not partial.checkpoint.exists())
             try:
-                wall_s = _learn(run, partial.checkpoint, stop, progress)
+                wall_s = _learn(run, partial.checkpoint, progress)
                 card = {**(facts or {}), **what, **_complete(run, val, test, folder), "wall_s": wall_s}
                 card["novelty"] = write_novelty(folder, run.predictor, train, rows, val, run.fabric)
             except DivergedError:
@@ -135,7 +135,7 @@ def fit(
     return out
 
 
-def _learn(run: Run | Solved, state: Path, stop: StopRequests, progress: Progress) -> float:
+def _learn(run: Run | Solved, state: Path, progress: Progress) -> float:
     """Take the steps that are left, and save the state from time to time; return the seconds of all of them."""
     from dermsynth.classifiers.solved import Solved
     from dermsynth.training import checkpoint
@@ -150,20 +150,21 @@ def _learn(run: Run | Solved, state: Path, stop: StopRequests, progress: Progres
         tensors, known = checkpoint.load(state)
         run.restore(tensors, known, state)
         started -= float(known["wall_s"])
-    while run.step < steps:
-        run.advance()
-        if run.step % max(1, steps // _PROGRESS_CALLS) == 0 or run.step == steps:
-            progress(run.images_seen, steps * batch_size)
-        now = time.monotonic()
-        if stop.requested or now - saved > run.config.checkpoint_every_s:
-            tensors, known = run.state()
-            checkpoint.save(state, tensors, {**known, "wall_s": f"{now - started:.2f}"})
-            saved = now
-        if stop.requested and run.step < steps:
-            raise InterruptedRunError(
-                f"stopped at {run.images_seen:,} of {steps * batch_size:,} images; the state is in {state.parent}: "
-                "run the same command again to continue"
-            )
+    with StopRequests() as stop:
+        while run.step < steps:
+            run.advance()
+            if run.step % max(1, steps // _PROGRESS_CALLS) == 0 or run.step == steps:
+                progress(run.images_seen, steps * batch_size)
+            now = time.monotonic()
+            if stop.requested or now - saved > run.config.checkpoint_every_s:
+                tensors, known = run.state()
+                checkpoint.save(state, tensors, {**known, "wall_s": f"{now - started:.2f}"})
+                saved = now
+            if stop.requested and run.step < steps:
+                raise InterruptedRunError(
+                    f"stopped at {run.images_seen:,} of {steps * batch_size:,} images; the state is in {state.parent}: "
+                    "run the same command again to continue"
+                )
     return round(time.monotonic() - started, 1)
 
 
