@@ -26,7 +26,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -254,7 +254,7 @@ class Generator(nn.Module):
     def _mean_of(self, labels: Tensor) -> Tensor:
         """Return N x latent, or 1 x latent where all classes have one mean."""
         if len(self.mean_style) == 1:
-            return cast(Tensor, self.mean_style)
+            return self.mean_style
         return labels @ self.mean_style if labels.is_floating_point() else self.mean_style[labels]
 
     def _row(self, labels: Tensor) -> Tensor:

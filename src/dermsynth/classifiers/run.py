@@ -26,7 +26,7 @@ from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.errors import DivergedError
 from dermsynth.core.randomness import global_torch_seed, key, seed_layers, torch_generator
 from dermsynth.training import checkpoint
-from dermsynth.training.device import make_fabric
+from dermsynth.training.device import make_fabric, place
 from dermsynth.training.ema import Average
 from dermsynth.training.feed import Feed, in_epochs
 
@@ -58,8 +58,7 @@ class Run:
         self.loss = loss_of(balance, self.train_counts, config.label_smoothing, self.fabric.device)
         with global_torch_seed(config.seed, "init"):
             self.network = build(config, len(self.classes), train.size_px)
-        # The union of layouts that `Module.to` accepts is not in its stubs.
-        self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        place(self.network, self.fabric)
         self.mover = Mover(self.network, config)
         self.average = None if config.ema_halflife_kimg is None else Average(self.network, config.ema_halflife_kimg)
         self.feed = Feed(train.images, train.labels, in_epochs(rows, config.batch_size, config.seed), self.fabric)

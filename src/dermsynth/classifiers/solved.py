@@ -17,7 +17,7 @@ from dermsynth.classifiers.networks.network import Network
 from dermsynth.cohorts.augment.geometry import views
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.randomness import global_torch_seed
-from dermsynth.training.device import make_fabric, to_network
+from dermsynth.training.device import make_fabric, place, to_network
 
 if TYPE_CHECKING:
     from dermsynth.classifiers.config import FitConfig
@@ -51,7 +51,7 @@ class Solved:
         self.fabric = make_fabric(config.precision)
         with global_torch_seed(config.seed, "init"):
             self.network: Network = build(config, len(self.classes), train.size_px)
-        self.network.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        place(self.network, self.fabric)
         self.predictor = self.network
         self._kind = find(config.model).head
         self.images_seen = 0 if self._kind == "own" else len(rows)

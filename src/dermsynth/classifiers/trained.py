@@ -135,11 +135,9 @@ class TrainedClassifier:
 
     @cached_property
     def _network(self) -> tuple[Network, Fabric]:
-        import torch
-
-        from dermsynth.training.device import make_fabric
+        from dermsynth.training.device import make_fabric, place
 
         fabric, network = make_fabric(self.config.precision), self.loaded()
         # In the layout in which it learnt, so that it predicts the same bits again.
-        network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        place(network, fabric)
         return network, fabric

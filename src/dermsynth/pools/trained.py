@@ -87,9 +87,8 @@ class Trained(FinishedRun):
     @cached_property
     def network(self) -> tuple[Algorithm, nn.Module]:
         """Return the algorithm and its averaged generator, in eval mode and as far as the chosen snapshot was."""
-        import torch
-
         from dermsynth.training import checkpoint
+        from dermsynth.training.device import place
 
         chosen = algorithm_class(self.name)
         algorithm = chosen(self._configured(self.changed), self.card["size_px"], self.classes)
@@ -97,8 +96,7 @@ class Trained(FinishedRun):
         path = self.path / NETWORKS
         checkpoint.load_network("ema", generator, checkpoint.load(path)[0], path)
         budget = self.card["images_seen"]
-        # The union of layouts that `Module.to` accepts is not in its stubs.
-        generator.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        place(generator, self.fabric)
         generator.eval().requires_grad_(False)
         algorithm.advance([generator], self.card.get("chosen_at", budget), budget)
         return algorithm, generator

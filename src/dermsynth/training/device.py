@@ -91,6 +91,14 @@ def describe(fabric: Fabric) -> dict[str, str | int]:
     }
 
 
+def place(network: torch.nn.Module, fabric: Fabric) -> None:
+    """Move a network to Fabric's device, its weights channels last, the layout in which convolutions are quicker."""
+    import torch
+
+    # The union of layouts that `Module.to` accepts is not in its stubs.
+    network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 def to_network(images: torch.Tensor, fabric: Fabric) -> torch.Tensor:
     """Return uint8 N x H x W x 3 in 0..255 as float32 N x 3 x H x W in [-1, 1], channels last, on Fabric's device."""
     # Converting before permuting runs along memory: twice as fast as the other way round, with the same values.

@@ -16,6 +16,7 @@ from dermsynth.core.errors import ConfigError
 from dermsynth.core.randomness import global_torch_seed, key, seed_layers
 from dermsynth.training import checkpoint
 from dermsynth.training.config import TrainConfig
+from dermsynth.training.device import place
 from dermsynth.training.ema import Average
 from dermsynth.training.feed import Feed, by_class
 from dermsynth.training.images import Start, TrainingImages
@@ -49,8 +50,7 @@ class Learner:
                 if has_weights(network):
                     checkpoint.load_network(name, network, tensors, start.networks)
         for network in self.algorithm.networks.values():
-            # The union of layouts that `Module.to` accepts is not in its stubs.
-            network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            place(network, fabric)
         self._freeze(config.freeze)
         self.average = Average(self.algorithm.networks["generator"], config.ema_halflife_kimg)
         self._compile(config.compile)
