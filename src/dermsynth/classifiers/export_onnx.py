@@ -99,10 +99,10 @@ def _whole(classifier: TrainedClassifier) -> nn.Module:
     from dermsynth.cohorts.augment.geometry import views
     from dermsynth.metrics.temperature import LEAST
 
-    if classifier.network["backbone"] == "handmade":
-        raise InputError(f"{classifier.path}: handmade features are computed outside torch; fit a network to export it")
     if classifier.network["head"] == "knn":
         raise InputError(f"{classifier.path}: neighbours are the training images themselves; export a probe instead")
+    if classifier.network["backbone"] == "handmade":
+        raise InputError(f"{classifier.path}: handmade features are computed outside torch; fit a network to export it")
     network = classifier.loaded()
 
     class Whole(nn.Module):
