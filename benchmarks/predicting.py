@@ -52,9 +52,12 @@ def speed(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         facts = {"config": {"preprocessing": [{"step": "resize"}]}}
-        parts = [random_cohort(140, options.size, prefix=f"{one}-").save(folder / one, facts=facts) for one in "abc"]
+        train, val, test = (
+            random_cohort(140, options.size, prefix=f"{one}-").save(folder / one, facts=facts) for one in "abc"
+        )
         config = FitConfig(model=options.model, budget_kimg=0.05, evaluations=1)
-        fitted, where = fit(*parts, config, folder / "fit"), photos(folder / "photos", options.images, options.side)
+        fitted = fit(train, val, test, config, folder / "fit")
+        where = photos(folder / "photos", options.images, options.side)
         classifier = TrainedClassifier.open(fitted)
         pixels = np.concatenate([seen.images for seen in Asked(classifier, [where]).read("stop", options.threads)])
         ways: dict[str, Callable[[], object]] = {
