@@ -9,6 +9,7 @@ pretrained encoder. What is finished is left alone, so `make` may be started aga
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from PIL import Image
 
 from dermsynth.classifiers.trained import TrainedClassifier
 from dermsynth.cohorts.cohort import Cohort
@@ -100,7 +102,8 @@ def page(work: Path, weights: Path) -> None:
     (work / "translations.png").write_bytes(drawn(rows(cohort, list(translated.values()), 8)))
     for label, pool in refined.items():
         (work / f"refined-{label}.png").write_bytes(drawn(rows(large, [pool], 8)))
-        (HERE / "images" / f"refined-{label}.png").write_bytes(drawn(_refinement(large, pool, label)))
+        sheet = Image.open(io.BytesIO(drawn(_refinement(large, pool, label)))).convert("RGB")
+        sheet.save(HERE / "images" / f"refined-{label}.jpg", quality=85, optimize=True)
     encoder, judge = Pretrained(weights), TrainedClassifier.open(work / "fits/judge")
     lines = ["# Pools on real images", "", _intro(), "", "## Naevi into melanomas (experiment 2)", ""]
     lines += _translated(work, cohort, translated, encoder, judge)
@@ -179,7 +182,7 @@ def _refined(work: Path, staged: Cohort, pools: dict[str, Cohort], encoder: Pret
             chosen = images.select(numpy_generator(0, "equal n").permutation(len(images))[:count].astype(np.int64))
             found.append(f"{frechet_distance(encoder.encode(chosen.images[:]), held_out):.1f}")
         lines.append(f"| {label}, n = {count} | {_minutes(work, f'refine-{label}')} | {' | '.join(found)} |")
-    pictures = [f"![ACGAN's {label} above, refined below](images/refined-{label}.png)" for label in pools]
+    pictures = [f"![ACGAN's {label} above, refined below](images/refined-{label}.jpg)" for label in pools]
     return [*lines, "", *pictures]
 
 
