@@ -158,13 +158,16 @@ def _print(found: Answers) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("image", "predicted", *found.classifier.classes, "distance"):
-        table.add_column(heading, justify="left" if heading in ("image", "predicted") else "right", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # seven classes fit 80 columns
+    table.add_column("image", no_wrap=True, overflow="ellipsis", min_width=14)
+    table.add_column("predicted")
+    for heading in (*found.classifier.classes, "distance"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for number, row in enumerate(found.table.head(_ROWS).iter_rows(named=True)):
-        distance = "" if row["distance"] is None else f"{row['distance']:.2f}{' unusual' if row['unusual'] else ''}"
+        distance = "" if row["distance"] is None else f"{row['distance']:.2f}{'*' if row['unusual'] else ' '}"
         shown = [f"{value:.2f}" for value in found.probabilities[number]]
-        table.add_row(row["image_id"], row["predicted"], *shown, distance)
+        # Folders are in the file; here they would push the numbers off the screen.
+        table.add_row(Path(row["image_id"]).name, row["predicted"], *shown, distance)
     console = Console(highlight=False, markup=False)
     console.print(table)
     if len(found.table) > _ROWS:
@@ -172,4 +175,4 @@ def _print(found: Answers) -> None:
     counts = dict(found.table["predicted"].value_counts().iter_rows())
     told = ", ".join(f"{name} {counts[name]:,}" for name in found.classifier.classes if name in counts)
     odd = int(found.table["unusual"].sum() or 0)
-    console.print(f"{len(found.table):,} images: {told}; {odd:,} unlike what the classifier learnt from")
+    console.print(f"{len(found.table):,} images: {told}; {odd:,} unlike what the classifier learnt from (*)")
