@@ -59,13 +59,17 @@ class Run:
 SHORT = 6.0
 RUNS = {
     "gan": Run("gan", {"batch_size": 32}, minutes=SHORT),
-    "lapgan": Run("lapgan", {"width": 12, "coarse_width": 300, "batch_size": 16}, minutes=SHORT),
+    "lapgan": Run("lapgan", {"width": 12, "coarse_width": 600, "learning_rate": 5e-4, "batch_size": 16}, minutes=20.0),
     "dcgan": Run("dcgan", {"width": 32, "batch_size": 16}),
     "dcgan-diffaugment": Run("dcgan", {"width": 32, "batch_size": 16, "augment": "diffaugment"}),
     "wgan-gp": Run("wgan-gp", {"width": 32, "critic_width": 32, "n_critic": 3, "batch_size": 16}, minutes=SHORT),
     "cgan": Run("cgan", {"width": 32, "batch_size": 16}, minutes=SHORT),
-    "acgan": Run("acgan", {"width": 8, "auxiliary_weight": 0.1, "batch_size": 16}),
-    "progressive": Run("progressive", {"width": 16, "most_maps": 64, "latent": 64, "batch_size": 16}),
+    "acgan": Run("acgan", {"width": 8, "dropout": 0.2, "auxiliary_weight": 0.1, "batch_size": 16}, minutes=24.0),
+    "progressive": Run(
+        "progressive",
+        {"width": 16, "most_maps": 64, "latent": 64, "growing": 0.3, "first_px": 8},
+        minutes=36.0,
+    ),
     "stylegan2": Run("stylegan2", {"width": 16, "most_maps": 64, "latent": 64, "batch_size": 16}, minutes=16.0),
     "r3gan": Run("r3gan", {"width": 16, "widest": 128, "penalty_every": 4, "batch_size": 16}),
     "rectified-flow": Run("rectified-flow", {"width": 32, "batch_size": 16}),
