@@ -22,10 +22,9 @@ from dermsynth.core import artefacts
 from dermsynth.core.cores import cores
 from dermsynth.core.errors import ArtefactError, ConfigError, DermsynthError, InterruptedRunError, LeakageError
 from dermsynth.core.locks import alone_in
-from dermsynth.training.stop import Interrupts
 from dermsynth.trials.arms import missing
 from dermsynth.trials.fidelity import measure_fidelity
-from dermsynth.trials.jobs import Job, Watch, run_jobs
+from dermsynth.trials.jobs import Watch, run_jobs
 from dermsynth.trials.protocol import Protocol
 from dermsynth.trials.verdict import Endpoint, Verdict, judge
 from dermsynth.trials.work import plan
@@ -78,22 +77,17 @@ def run_trial(
                     (out / name).unlink(missing_ok=True)
                 artefacts.write_together(declared)
 
-            def run(pool: Executor, interrupts: Interrupts) -> None:
-                def seen(states: Mapping[Job, str]) -> None:
-                    interrupts.check()
-                    watch(states)
-
+            def run(pool: Executor) -> None:
                 # The cohort first: whether it can be used is known before hours are spent.
                 waiting = dict.fromkeys(jobs, "waiting")
-                run_jobs(jobs[:1], out / JOBS, pool, watch=lambda states: seen({**waiting, **states}))
+                run_jobs(jobs[:1], out / JOBS, pool, watch=lambda states: watch({**waiting, **states}))
                 _check_cohort(protocol, open_cohort(out), out)
-                run_jobs(jobs, out / JOBS, pool, watch=seen)
+                run_jobs(jobs, out / JOBS, pool, watch=watch)
 
-            with Interrupts() as interrupts:
-                if executor is not None:
-                    run(executor, interrupts)
-                else:
-                    _run_locally(lambda pool: run(pool, interrupts), threads or cores(), out)
+            if executor is not None:
+                run(executor)
+            else:
+                _run_locally(run, threads or cores(), out)
             verdict = _judge(protocol, out, index)
             artefacts.write_json(out / VERDICT, verdict.to_json())
             if index["runs"]:
