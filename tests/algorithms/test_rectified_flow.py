@@ -136,7 +136,8 @@ def test_guidance_goes_from_no_class_through_the_class_and_beyond(guidance: floa
 
 def test_one_class_knows_no_guidance() -> None:
     network = Label()
-    flow(classes=1, guidance=3).guided(network, torch.zeros(2))(torch.zeros(2, 3, 4, 4), torch.zeros(2))
+    labels = torch.zeros(2, dtype=torch.int64)
+    flow(classes=1, guidance=3).guided(network, labels)(torch.zeros(2, 3, 4, 4), torch.zeros(2))
     assert network.asked == 2
 
 

@@ -73,7 +73,8 @@ def test_a_class_is_counted_once() -> None:
 def test_commands_stand_in_the_order_of_use() -> None:
     listed = group().list_commands(None)
     first = ["demo", "doctor", "ingest", "join", "split", "audit", "preview", "export"]
-    assert listed == [*first, "train", "sample", "translate", "screen", "measure", "pool", "find-rate", "fit", "trial"]
+    pools = ["train", "sample", "translate", "screen", "measure", "pool"]
+    assert listed == [*first, *pools, "find-rate", "fit", "score", "predict", "explain", "export-onnx", "trial"]
 
 
 def test_short_helps_are_whole_sentences() -> None:

@@ -104,9 +104,10 @@ def export_onnx(
     force: Replace = False,
     threads: Threads = CORES,
 ) -> None:
-    """Write a classifier as one ONNX file, from pixels to calibrated probabilities.
+    """Write a classifier as one ONNX file.
 
-    The file is run on 256 images beside torch first, and refused if the two differ.
+    It goes from pixels to calibrated probabilities. The file is run on 256 images beside torch first, and refused if
+    the two differ.
     """
     from dermsynth.classifiers.export_onnx import CHECKED_IMAGES
     from dermsynth.classifiers.export_onnx import export_onnx as run

@@ -61,7 +61,7 @@ def score(
         Path | None, typer.Option("--json", help="Also write everything, curves included, to this file.")
     ] = None,
 ) -> None:
-    """Score fits from their predictions: every metric with its interval.
+    """Print every metric of fits with its interval.
 
     Fits that differ in their seed alone are one column. Rows of a confusion matrix are the actual class.
     """
