@@ -48,7 +48,7 @@ from dermsynth.metrics.families import decide
 from dermsynth.metrics.heterogeneity import heterogeneity
 from dermsynth.metrics.lesions import Lesions, bootstrap_recalls
 from dermsynth.metrics.power import Design, Noise
-from dermsynth.metrics.statistics import compare, contrast
+from dermsynth.metrics.statistics import contrast
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -107,18 +107,19 @@ def line(name: str, seeds: int, spread: float, effect: float, trials: int, resam
         grouped = Lesions.of(labels, number, len(lesions))
         statistic = bootstrap_recalls(correct, grouped, resamples=resamples, seed=trial).balanced_accuracy()
         control, treatment = list(range(seeds)), list(range(seeds, 2 * seeds))
-        result = compare(statistic, treatment, control, margin=0.02)
-        error = abs(result.difference - true)
-        contrast = np.r_[-np.ones(seeds), np.ones(seeds)] / seeds
-        lesion_part = float(contrast @ statistic.covariance.sum(axis=0) @ contrast)
+        result = contrast(statistic, [treatment, control], [1.0, -1.0])
+        low, high = result.interval(0.95)
+        error = abs(result.value - true)
+        weights = np.r_[-np.ones(seeds), np.ones(seeds)] / seeds
+        lesion_part = float(weights @ statistic.covariance.sum(axis=0) @ weights)
         by_seed = np.array(result.by_seed)
         seed_part = float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
-        wrong["ours"].append(not result.low <= true <= result.high)
+        wrong["ours"].append(not low <= true <= high)
         wrong["nested"].append(error > 1.96 * np.sqrt(lesion_part + seed_part * (seeds - 1) / seeds))
         wrong["lesions"].append(error > 1.96 * np.sqrt(lesion_part))
         wrong["seeds"].append(seeds > 1 and error > stdtrit(seeds - 1, 0.975) * np.sqrt(seed_part))
-        halves.append((result.high - result.low) / 2)
-        found.append(result.low > 0)
+        halves.append((high - low) / 2)
+        found.append(low > 0)
         spreads.append(float(statistic.values[control].var(ddof=1)) if seeds > 1 else np.nan)
     share = {key: f"{100 * np.mean(values):7.1f}" for key, values in wrong.items()}
     arm_sd = f"{100 * np.sqrt(np.mean(spreads)):6.1f}" if seeds > 1 else "     –"
@@ -182,9 +183,10 @@ def power_line(name: str, seeds: int, spread: float, trials: int, resamples: int
     for trial in range(trials):
         labels, number, correct = simulate(generator, lesions, photos_of(name), seeds, spread, effect)
         recalls = bootstrap_recalls(correct, Lesions.of(labels, number, classes), resamples=resamples, seed=trial)
-        whole, (treatment, control) = recalls.balanced_accuracy(), arms(seeds)
-        helped.append(compare(whole, treatment, control, margin=margin).outcome == "helps")
-        spreads.append(float(whole.values[control].var(ddof=1)))
+        whole, pair = recalls.balanced_accuracy(), arms(seeds)
+        outcome = decide([contrast(whole, pair, [1.0, -1.0])], margin=margin)[0].outcome
+        helped.append(outcome == "helps")
+        spreads.append(float(whole.values[pair[1]].var(ddof=1)))
     return (
         f"{name:15} {seeds:5} {100 * np.sqrt(np.mean(spreads)):6.1f} {100 * truth(spread, effect):6.1f} "
         f"{100 * promised:8.1f} {100 * np.mean(helped):7.1f}"

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from dermsynth.metrics.families import decide
 from dermsynth.metrics.lesions import Lesions, bootstrap_recalls
-from dermsynth.metrics.statistics import Contrast, contrast, outcome_of
+from dermsynth.metrics.statistics import Contrast, contrast
 
 
 def of(value: float, error: float = 0.01, freedom: float = 50) -> Contrast:
     return Contrast(value, error, freedom, (value,))
+
+
+def said(low: float, high: float, margin: float) -> str:
+    """Return what an interval says: inside the margin it is equivalent, whatever side of 0 it is on."""
+    if -margin < low and high < margin:
+        return "equivalent"
+    if low > 0:
+        return "helps"
+    return "harms" if high < 0 else "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome"),
+    [
+        (0.001, 0.05, "helps"),
+        (-0.05, -0.001, "harms"),
+        (-0.019, 0.019, "equivalent"),
+        (0.001, 0.019, "equivalent"),
+        (-0.0201, 0.01, "inconclusive"),
+        (-0.0001, 0.05, "inconclusive"),
+        (-0.3, 0.3, "inconclusive"),
+    ],
+)
+def test_outcomes_of_a_comparison_with_an_interval(low: float, high: float, outcome: str) -> None:
+    found = of((low + high) / 2, (high - low) / 2 / stats.t.ppf(0.975, 50))
+    assert decide([found], margin=0.02)[0].outcome == outcome == said(low, high, 0.02)
 
 
 @given(st.floats(-0.1, 0.1), st.floats(1e-3, 0.1), st.floats(1, 200), st.floats(0.6, 0.99))
@@ -25,7 +52,7 @@ def test_a_comparison_alone_is_decided_as_its_interval_says(
     if min(abs(end - edge) for end in (low, high) for edge in (-0.02, 0.0, 0.02)) < 1e-9:  # there rounding decides
         return
     (decision,) = decide([found], margin=0.02, confidence=confidence)
-    assert decision.outcome == outcome_of(low, high, 0.02)
+    assert decision.outcome == said(low, high, 0.02)
     assert decision.adjusted_p == found.p_value
 
 

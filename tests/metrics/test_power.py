@@ -1,4 +1,4 @@
-"""The power of a trial: against textbook formulas, by its laws, and against simulated trials judged by `compare`."""
+"""The power of a trial: against textbook formulas, by its laws, and against simulated trials."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from dermsynth.core.errors import InputError
+from dermsynth.metrics.families import decide
 from dermsynth.metrics.lesions import Lesions, bootstrap_recalls
 from dermsynth.metrics.power import Design, Noise
-from dermsynth.metrics.statistics import compare
+from dermsynth.metrics.statistics import contrast
 
 LESIONS = np.array([40, 60, 80])
 
@@ -119,7 +120,8 @@ def test_the_promised_power_is_that_of_simulated_trials(known: tuple[Noise, floa
     for trial in range(trials):
         correct, lesions = latent(1 + trial, per_class, seeds, 0.35)
         statistic = bootstrap_recalls(correct, lesions, resamples=100).balanced_accuracy()
-        helped += compare(statistic, *split(seeds), margin=0.001).outcome == "helps"
+        found = contrast(statistic, split(seeds), [1.0, -1.0])
+        helped += decide([found], margin=0.001)[0].outcome == "helps"
     assert 0.1 < helped / trials < 0.95  # where it could be wrong
     assert helped / trials == pytest.approx(design.chance_of_helps(difference), abs=0.09)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from dermsynth.cohorts.cohort import PARTS, SPLIT, SPLIT_CARD, UNUSED, Cohort, assignment_hash
-from dermsynth.core import artefacts
+from dermsynth.cohorts.cohort import PARTS, SPLIT, UNUSED, Cohort
+from dermsynth.cohorts.split_files import write_split
 from dermsynth.core.config import Config
 from dermsynth.core.errors import ArtefactError, InputError, LeakageError
 from dermsynth.core.randomness import numpy_generator
@@ -79,48 +78,16 @@ def split(path: Path | str, config: SplitConfig, *, seed: int = 0, force: bool =
         raise ArtefactError(f"{folder}: is split already; --force to split it again")
     pairs = _near_duplicates(cohort) if config.near_duplicates and config.scheme != "image" else []
     parts = assign(cohort.table, cohort.classes, config, seed, where=str(folder), pairs=pairs)
-    table = cohort.table.select("image_id", "lesion_id").with_columns(split=parts)
-    counted = cohort.table.with_columns(split=parts).group_by("split", "label").len()
-    counts = {(part, label): n for part, label, n in counted.iter_rows()}
+    table = cohort.table.with_columns(split=parts)
     known = cohort.card.get("fixed_split") if config.scheme == "fixed" else None
-    card = {
+    facts = {
         "config": config.canonical(),
         "seed": seed,
-        "counts": {
-            part: {label: counts.get((part, label), 0) for label in cohort.classes}
-            for part in (*PARTS, UNUSED)
-            if part in PARTS or (parts == UNUSED).any()
-        },
         "near_duplicates": len(pairs),
-        "leaky": known or leak(cohort.table.with_columns(split=parts), pairs),
-        "sha256": assignment_hash(table),
+        "leaky": known or leak(table, pairs),
     }
-    artefacts.write_together(
-        {folder / SPLIT_CARD: artefacts.json_bytes(card), folder / SPLIT: artefacts.parquet_bytes(table)}
-    )
+    write_split(folder, table, cohort.classes, facts)
     return Cohort.open(folder)
-
-
-def carry_split(cohort: Cohort, table: pl.DataFrame, classes: Sequence[str], folder: Path) -> None:
-    """Write the split of a cohort that was made from another one, in the way and with the mark of that one's.
-
-    Args:
-        cohort: The one it was made from.
-        table: `image_id`, `lesion_id`, `label` and `split` of every image of the new one, in its order.
-        classes: Its classes.
-        folder: Where it is being made.
-    """
-    counted = {(part, label): n for part, label, n in table.group_by("split", "label").len().iter_rows()}
-    before = None if cohort.path is None else cohort.path / SPLIT_CARD
-    known = json.loads(before.read_text(encoding="utf-8")) if before and before.exists() else {}
-    card = {
-        **known,
-        "leaky": cohort.leaky,
-        "counts": {part: {label: counted.get((part, label), 0) for label in classes} for part in (*PARTS, UNUSED)},
-        "sha256": assignment_hash(table),
-    }
-    artefacts.write_json(folder / SPLIT_CARD, card)
-    artefacts.write_parquet(folder / SPLIT, table.select("image_id", "lesion_id", "split"))
 
 
 def assign(

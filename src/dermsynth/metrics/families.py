@@ -3,7 +3,7 @@
 Of twenty comparisons without any difference, one is expected below p = 0.05. A family of comparisons is therefore
 decided on Holm's adjusted p-values, of no difference and of equivalence: the chance of calling any true null a
 difference is at most 1 - confidence, and that of calling any difference that matters equivalent at most half of that.
-A family of one is decided as its interval says (`statistics.outcome_of`).
+A family of one is decided as its interval says: equivalent inside the margin, else by the side of 0 on which it lies.
 """
 
 from __future__ import annotations

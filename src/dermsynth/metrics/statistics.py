@@ -113,25 +113,6 @@ def estimate(statistic: Statistic, fits: list[int], *, confidence: float = 0.95)
     return Estimate(found.value, min(low, found.value), max(high, found.value), found.by_seed)
 
 
-def compare(
-    statistic: Statistic, treatment: list[int], control: list[int], *, margin: float, confidence: float = 0.95
-) -> Difference:
-    """Return treatment minus control, paired by seed and by lesion.
-
-    Args:
-        statistic: The score of all fits.
-        treatment: Indices of the treatment's S fits; `control`: of the control's, in the same order of seeds.
-        margin: The smallest difference that matters, on the score's scale.
-        confidence: Of the interval, between 0 and 1.
-
-    Raises:
-        InputError: the arms have different numbers of fits.
-    """
-    found = contrast(statistic, [treatment, control], [1.0, -1.0])
-    low, high = found.interval(confidence)
-    return Difference(found.value, low, high, found.p_value, outcome_of(low, high, margin), found.by_seed)
-
-
 def contrast(statistic: Statistic, arms: Sequence[Sequence[int]], weights: Sequence[float]) -> Contrast:
     """Return a weighted sum of arms, paired by seed and by lesion.
 
@@ -156,15 +137,6 @@ def contrast(statistic: Statistic, arms: Sequence[Sequence[int]], weights: Seque
     seed_part = float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
     variance, freedom = pooled_variance(lesion_parts, seed_part, seeds, statistic.lesions, floor)
     return Contrast(float(by_seed.mean()), float(np.sqrt(variance)), freedom, tuple(float(d) for d in by_seed))
-
-
-def outcome_of(low: float, high: float, margin: float) -> Outcome:
-    """Return what an interval says: inside the margin it is equivalent, whatever side of 0 it is on."""
-    if -margin < low and high < margin:
-        return "equivalent"
-    if low > 0:
-        return "helps"
-    return "harms" if high < 0 else "inconclusive"
 
 
 def student_quantile(confidence: float, freedom: float) -> float:

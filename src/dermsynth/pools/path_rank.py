@@ -15,7 +15,7 @@ import polars as pl
 
 from dermsynth.classifiers.trained import TrainedClassifier
 from dermsynth.cohorts.cohort import IMAGES, MASKS, TABLE, UNUSED, Cohort
-from dermsynth.cohorts.split import carry_split
+from dermsynth.cohorts.split_files import carry_split
 from dermsynth.core import artefacts
 from dermsynth.core.config import nearest
 from dermsynth.core.errors import InputError

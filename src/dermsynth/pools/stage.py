@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dermsynth.cohorts.cohort import Cohort, writing_cohort
-from dermsynth.cohorts.split import carry_split
+from dermsynth.cohorts.split_files import carry_split
 from dermsynth.core import artefacts
 from dermsynth.core.errors import InputError
 from dermsynth.pools.mix import check_no_synthetic_outside_train, check_pool
