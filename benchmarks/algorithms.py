@@ -65,7 +65,7 @@ def plain_step(algorithm: Algorithm, learner: Learner) -> Step:
                 optimiser = optimisers[id(phase.net)]
                 optimiser.zero_grad()
                 loss, _ = phase.loss(batch)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimiser.step()
         number += 1
 

@@ -80,14 +80,14 @@ def plain_step(width: int, x: Tensor, y: Tensor) -> Callable[[], None]:
         loss = taken_for(of_y(fake_y), 1) + taken_for(of_x(fake_x), 1)
         loss = loss + 10 * (l1_loss(back(fake_y), x) + l1_loss(there(fake_x), y))
         loss = loss + 5 * (l1_loss(there(y), y) + l1_loss(back(x), x))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for_g.step()
         for network in (of_y, of_x):
             network.requires_grad_(True)
         for_d.zero_grad()
         for network, real, fake in ((of_y, y, fake_y), (of_x, x, fake_x)):
             loss = (taken_for(network(real), 1) + taken_for(network(fake.detach()), 0)) / 2
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         for_d.step()
 
     return step

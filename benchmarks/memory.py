@@ -59,7 +59,7 @@ def measure(name: str, threads: int) -> str:
     chosen = algorithm_class(name)
     configured = chosen.Config(**settings)
     images = gather(random_cohort(1024, size_px), chosen, configured, TrainConfig(held_out=0), None)
-    torch.ones(1).requires_grad_().exp().backward()  # type: ignore[no-untyped-call]
+    torch.ones(1).requires_grad_().exp().backward()
     fabric = make_fabric("fp32")
     before = _memory_now(fabric.device)
     learner = Learner(images, chosen, configured, TrainConfig(held_out=0), fabric)

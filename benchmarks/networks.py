@@ -62,7 +62,7 @@ def main() -> None:
         def learn() -> None:
             with fabric.autocast():
                 loss = cross_entropy(network(images), labels)  # noqa: B023 - called before the next network
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()  # noqa: B023
             optimiser.zero_grad()  # noqa: B023
 

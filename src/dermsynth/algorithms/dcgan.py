@@ -114,7 +114,8 @@ class Dcgan(Algorithm):
 
     def feature_layers(self) -> nn.Sequential | None:
         """Return the discriminator's layers but the last."""
-        layers: nn.Sequential = self.discriminator.get_submodule("layers")  # type: ignore[assignment]
+        layers = self.discriminator.get_submodule("layers")
+        assert isinstance(layers, nn.Sequential)
         return nn.Sequential(*layers, nn.Flatten())
 
     def criteria(self) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:

@@ -172,7 +172,7 @@ class RectifiedFlow(Algorithm):
         ends = integrate(self.guided(generator, labels), self.start(noise), times, self.config.sampler)
         return ends.clamp(-1, 1)
 
-    def guided(self, network: nn.Module, labels: Tensor) -> Velocity:
+    def guided(self, network: Callable[..., Tensor], labels: Tensor) -> Velocity:
         """Return the velocity v(no class) + guidance·(v(class) - v(no class)) (Ho and Salimans, equation 6).
 
         Their strength w is our guidance - 1, so that guidance 1 is the plain conditional velocity.
@@ -184,9 +184,9 @@ class RectifiedFlow(Algorithm):
 
         def velocity(points: Tensor, times: Tensor) -> Tensor:
             if not self.condition or guidance == 1:
-                return network(points, times, labels)  # type: ignore[no-any-return]
+                return network(points, times, labels)
             if guidance == 0:
-                return network(points, times, nothing)  # type: ignore[no-any-return]
+                return network(points, times, nothing)
             both = network(torch.cat([points, points]), torch.cat([times, times]), torch.cat([nothing, labels]))
             without, with_class = both.chunk(2)
             return torch.lerp(without, with_class, guidance)
@@ -356,7 +356,7 @@ class ResidualBlock(nn.Module):
         """Return the shortcut plus the residual, which is 0 at first."""
         scale, shift = self.film(told)[:, :, None, None].chunk(2, dim=1)
         found = self.norm2(self.conv1(F.silu(self.norm1(x))))
-        return self.shortcut(x) + self.conv2(F.silu(found * (1 + scale) + shift))  # type: ignore[no-any-return]
+        return torch.add(self.shortcut(x), self.conv2(F.silu(found * (1 + scale) + shift)))
 
 
 class Attention(nn.Module):
@@ -376,7 +376,8 @@ class Attention(nn.Module):
         split = self.ask(places).view(n, height * width, 3, self.heads, maps // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(n, height * width, maps)
-        return x + self.answer(mixed).view(n, height, width, maps).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+        answer: Tensor = self.answer(mixed)
+        return x + answer.view(n, height, width, maps).permute(0, 3, 1, 2)
 
 
 def _patch_px(config: RectifiedFlowConfig, size_px: int) -> int:

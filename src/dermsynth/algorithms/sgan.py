@@ -89,7 +89,8 @@ class Sgan(Dcgan):
 
     def class_layer(self) -> nn.Linear:
         """Return the discriminator's last layer: its logits are those of the classes."""
-        layer: nn.Linear = self.discriminator.get_submodule("answers")  # type: ignore[assignment]
+        layer = self.discriminator.get_submodule("answers")
+        assert isinstance(layer, nn.Linear)
         return layer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import warnings
@@ -84,9 +85,8 @@ def export_onnx(fit: Path | str, out: Path | str, *, force: bool = False) -> Exp
 
 def _need_libraries() -> None:
     try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
+        for name in ("onnx", "onnxruntime", "onnxscript"):
+            importlib.import_module(name)
     except ImportError as error:
         raise ConfigError(f"the export needs {error.name}; install it with: pip install 'dermsynth[export]'") from None
 

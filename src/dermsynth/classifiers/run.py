@@ -74,8 +74,7 @@ class Run:
     @property
     def predictor(self) -> Network:
         """Return the network that is scored and predicts."""
-        # A copy of the network, with averaged weights.
-        return self.network if self.average is None else self.average.network  # type: ignore[return-value]
+        return self.network if self.average is None else self.average.network
 
     @property
     def images_seen(self) -> int:

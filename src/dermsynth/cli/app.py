@@ -47,7 +47,7 @@ class _InOrderOfUse(TyperGroup):
         "trial",
     )
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+    def list_commands(self, ctx: Any) -> list[str]:
         return sorted(self.commands, key=self._order.index)
 
 

@@ -98,11 +98,15 @@ def _transfer_lines() -> Callable[[str, int, int | None], None]:
     return show
 
 
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(f"note: {record.getMessage()}", highlight=False)
+
+
 @contextmanager
 def _warnings_shown() -> Iterator[None]:
     """Print what dermsynth logs as warnings above the bar."""
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: console.print(f"note: {record.getMessage()}", highlight=False)  # type: ignore[method-assign]
+    handler = _Notes(logging.WARNING)
     logger = logging.getLogger("dermsynth")
     logger.addHandler(handler)
     try:

@@ -37,8 +37,7 @@ def decode(data: bytes, title: str) -> Image:
     from PIL import ImageOps
 
     with _explained(data, title):
-        image = _rgb(ImageOps.exif_transpose(_opened(data)))
-    return image  # noqa: RET504 - returned inside, mypy would miss a return outside
+        return _rgb(ImageOps.exif_transpose(_opened(data)))
 
 
 def decode_mask(data: bytes, title: str, size: tuple[int, int]) -> Image:

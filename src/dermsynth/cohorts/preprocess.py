@@ -154,7 +154,7 @@ class HairRemoval(Config):
         kept[0] = False
         hairs = kept[names].astype(np.uint8)
         # The rim of a hair is blurred: without it, its shadow would stay.
-        return cv2.dilate(hairs, np.ones((3, 3), np.uint8))  # type: ignore[return-value]
+        return np.asarray(cv2.dilate(hairs, np.ones((3, 3), np.uint8)), np.uint8)
 
 
 class ShadesOfGrey(Config):

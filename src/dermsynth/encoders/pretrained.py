@@ -66,7 +66,7 @@ class Pretrained(NetworkEncoder):
         import torch
 
         network, may_pool = self._folder.network()
-        network = network.requires_grad_(False).eval()  # type: ignore[no-untyped-call]
+        network = network.requires_grad_(False).eval()
         network = network.to(self.device, memory_format=torch.channels_last)
         with torch.inference_mode():
             found = network(pixel_values=torch.zeros(1, 3, *self.side_px, device=self.device))

@@ -25,7 +25,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors and the facts; raises ArtefactError for a file that is no safetensors file."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except (OSError, SafetensorError) as error:
         raise ArtefactError(f"{path}: cannot be read ({' '.join(str(error).split())}); train again") from None
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 _WARM_UP_SHARE = 0.1
 """The average reaches back over at most this share of what was trained, or the first steps would linger in it."""
 
 
-class Average:
+class Average(Generic[Network]):
     """The moving average of a network, with a half-life in thousands of images.
 
     Weights and float buffers (batch-norm statistics) are averaged; counters are copied.
     """
 
-    def __init__(self, network: nn.Module, halflife_kimg: float) -> None:
+    def __init__(self, network: Network, halflife_kimg: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self._halflife_kimg = halflife_kimg
         self._average, self._live = _floats(self.network), _floats(network)

@@ -119,7 +119,7 @@ def plain(config: Any) -> dict[str, Any]:
 def _made(config: Mapping[str, Any]) -> Any:
     values = dict(config)
     chosen = AutoConfig.for_model(values.pop("model_type"), **values)
-    return AutoModel.from_config(chosen)  # type: ignore[no-untyped-call]
+    return AutoModel.from_config(chosen)
 
 
 def _shrink_stem(network: Any) -> None:

@@ -57,6 +57,7 @@ class CsvSource(FileSource):
         self.config = config
         self.root = existing_folder(expand(config.root), f"{config.table} and images")
         self._told = read_table(self.table, [config.image, config.label])
+        self.classes = tuple(sorted(self._told[config.label].drop_nulls().unique()))
         self._columns = {name: self._column(name, given) for name, given in self._optional.items()}
         lesion = self._columns["lesion_id"]
         self.lesions = f"from column {lesion}" if lesion else "unknown: every image counts as a lesion of its own"
@@ -76,11 +77,6 @@ class CsvSource(FileSource):
     def table(self) -> Path:
         """Return the table."""
         return self.root / self.config.table
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The labels, in alphabetical order."""
-        return tuple(sorted(self._told[self.config.label].drop_nulls().unique()))
 
     @cached_property
     def _everything(self) -> ImageFiles:

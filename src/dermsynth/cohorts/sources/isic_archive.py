@@ -48,17 +48,13 @@ class IsicArchiveSource(FileSource):
         if table is None:
             raise InputError(f"{self.place.path}: has no {_TABLE}; expected an export of the ISIC Archive")
         self._table = table
+        used = self.rows.filter(pl.col("left_out").is_null())
+        self.classes = tuple(sorted(used["label"].unique()))
 
     @property
     def table(self) -> Path:
         """Return the metadata table."""
         return self.place.path / self._table
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The values of the label column, in alphabetical order."""
-        used = self.rows.filter(pl.col("left_out").is_null())
-        return tuple(sorted(used["label"].unique()))
 
     @cached_property
     def files(self) -> ImageFiles:
