@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.trials.pieces import break_down
 
 from dermsynth.core.artefacts import creating
-from dermsynth.core.errors import InputError
+from dermsynth.core.errors import ConfigError, DermsynthError, InputError
 from dermsynth.trials.jobs import Job, run_jobs
+from dermsynth.trials.task import Task, execute, log_of
 
 calls: list[str] = []
 lock = threading.Lock()
@@ -30,6 +33,19 @@ def note(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> No
 def fail(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
     """Fail as a job does that was given a bad file."""
     raise InputError("row 7 is bad")
+
+
+def fail_unless(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Fail until somebody has put it right."""
+    if not Path(config["sign"]).exists():
+        raise InputError("no sign")
+    note({"name": "put right", "number": 7}, inputs, out)
+
+
+def warn(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Log a warning in the middle of the work."""
+    logging.getLogger("dermsynth.test").warning("of %s", config["name"])
+    note({**config, "number": 1}, inputs, out)
 
 
 def job(name: str, number: int = 1, **inputs: Job) -> Job:
@@ -85,13 +101,77 @@ def test_the_name_depends_on_configuration_inputs_and_work() -> None:
     assert job("a").folder == base.folder
 
 
-def test_the_error_of_a_job_names_it_and_keeps_what_is_done(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
-    first = job("first")
-    bad = Job("note", fail, {}, {"a": first}, "hybrid, seed 1")
-    with pytest.raises(InputError, match="hybrid, seed 1: row 7 is bad"):
-        run_jobs([bad, job("never", a=bad)], tmp_path, executor)
-    assert (tmp_path / first.folder / "card.json").exists()
-    assert "never" not in calls
+def test_what_needs_a_failed_job_is_left_out_and_the_rest_is_done(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
+    bad = Job("note", fail, {}, {}, "hybrid, seed 1")
+    after = job("never", a=bad)
+    last = job("never either", a=after)
+    free = [job(f"free {number}") for number in range(3)]
+    seen: list[dict[Job, str]] = []
+    with pytest.raises(InputError) as error:
+        run_jobs([bad, last, *free], tmp_path, executor, watch=lambda states: seen.append(dict(states)))
+    assert str(error.value) == (
+        f"hybrid, seed 1: row 7 is bad; its log is {log_of(tmp_path / bad.folder)}; 2 that need what failed were left "
+        "out; all others are done and kept: put it right and run the same command again"
+    )
+    assert sorted(calls) == ["free 0", "free 1", "free 2"]
+    assert (seen[-1][bad], seen[-1][after], seen[-1][last]) == ("failed", "dropped", "dropped")
+
+
+def test_all_failures_are_told_at_once(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
+    bad = [Job("note", fail, {"number": number}, {}, f"job {number}") for number in range(3)]
+    with pytest.raises(InputError, match=r"job \d: row 7 is bad; its log is .*; 2 more failed \(job \d, job \d\)"):
+        run_jobs(bad, tmp_path, executor)
+
+
+def test_a_failed_job_is_tried_again_by_the_next_run(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
+    bad = Job("note", fail_unless, {"sign": str(tmp_path / "sign")}, {}, "bad")
+    last = job("last", a=bad)
+    with pytest.raises(InputError):
+        run_jobs([last], tmp_path / "jobs", executor)
+    (tmp_path / "sign").touch()
+    run_jobs([last], tmp_path / "jobs", executor)
+    assert (tmp_path / "jobs" / last.folder / "number").read_text() == "8"
+
+
+def test_an_error_that_nobody_expected_is_named_and_its_traceback_kept(
+    tmp_path: Path, executor: ThreadPoolExecutor
+) -> None:
+    bad = Job("note", break_down, {}, {}, "bad")
+    with pytest.raises(DermsynthError, match="bad: ZeroDivisionError: division by zero; its log is "):
+        run_jobs([bad], tmp_path, executor)
+    log = log_of(tmp_path / bad.folder).read_text()
+    assert "Traceback" in log
+    assert "pieces.py" in log
+
+
+def test_two_runs_that_share_a_folder_do_each_job_once(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
+    jobs = [job(f"shared {number}") for number in range(6)]
+    with ThreadPoolExecutor(2) as both:
+        for run in [both.submit(run_jobs, jobs, tmp_path, executor) for _ in range(2)]:
+            run.result()
+    assert sorted(calls) == [f"shared {number}" for number in range(6)]
+
+
+def test_a_worker_that_does_not_see_the_folder_is_told_so(tmp_path: Path) -> None:
+    task = Task(note, {"name": "a", "number": 1}, {}, tmp_path / "elsewhere" / "note-1", "note", "a", "another-1")
+    with pytest.raises(
+        ConfigError, match=r"does not see .*note-1\.log; put the trial on a disc that"
+    ):
+        execute(task)
+
+
+def test_a_worker_with_another_version_is_refused(tmp_path: Path) -> None:
+    task = Task(note, {}, {}, tmp_path / "note-1", "note", "a", "another-1", version="0.0.1")
+    with pytest.raises(ConfigError, match=r"has dermsynth .*, the trial runs with 0\.0\.1; install the same version"):
+        execute(task)
+
+
+def test_a_logged_warning_is_in_the_log_of_its_job_alone(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
+    jobs = [Job("note", warn, {"name": f"job {number}"}, {}, f"job {number}") for number in range(4)]
+    run_jobs(jobs, tmp_path, executor)
+    for one in jobs:
+        log = log_of(tmp_path / one.folder).read_text()
+        assert [line for line in log.splitlines() if "WARNING" in line] == [f"WARNING dermsynth.test: of {one.title}"]
 
 
 def test_the_watcher_sees_every_job_end(tmp_path: Path, executor: ThreadPoolExecutor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch
 
 from dermsynth.algorithms.base import Algorithm, AlgorithmConfig
 from dermsynth.cohorts.cohort import Cohort
+from dermsynth.core import memory
 from dermsynth.training.config import TrainConfig
 from dermsynth.training.device import describe, make_fabric
 from dermsynth.training.images import Start, gather
@@ -115,19 +115,9 @@ def _memory_now(device: torch.device) -> int | None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return int(torch.cuda.memory_allocated(device))
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return _from_proc("VmRSS")
+    memory.forget_peak()
+    return memory.resident_bytes()
 
 
 def _peak(device: torch.device) -> int | None:
-    return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else _from_proc("VmHWM")
-
-
-def _from_proc(name: str) -> int | None:
-    """Return a figure of this process from Linux's /proc, in bytes; None on other systems."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
-    return None
+    return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else memory.peak_bytes()

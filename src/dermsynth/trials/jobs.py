@@ -1,30 +1,25 @@
 """Jobs: pure functions from a configuration and input folders to one output folder, named by the hash of both.
 
-A finished job is never run again. Jobs run on any `concurrent.futures.Executor` whose workers see the same folder.
+A finished job is never run again. One that fails stops what needs it and nothing else. Jobs run wherever workers see
+the same folder.
 """
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dermsynth import __version__
-from dermsynth.core.artefacts import CARD, read_card
 from dermsynth.core.config import digest_of
 from dermsynth.core.errors import ArtefactError, DermsynthError, InterruptedRunError
-
-Work = Callable[[Mapping[str, Any], Mapping[str, Path], Path], None]
-"""(configuration, input folders by name, output folder) -> nothing; it makes the output folder, an artefact."""
+from dermsynth.trials.costs import COSTS
+from dermsynth.trials.task import LOGS, Outcome, Task, Work, execute, is_whole, log_of, this_process
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,75 +53,75 @@ class Job:
         return f"{self.kind}-{self.digest[:12]}"
 
 
-Watch = Callable[[Mapping[Job, str]], None]
+State = Literal["waiting", "running", "done", "failed", "dropped"]
+"""`dropped`: it needs a job that failed."""
+Watch = Callable[[Mapping[Job, State]], None]
+TRIES = 3
+"""How often a job is started whose worker dies."""
+_LOOK_EVERY_S, _ASK_AGAIN_S, _APPEARS_WITHIN_S = 0.25, 1.0, 10.0
 
 
-def execute(work: Work, config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> float:
-    """Run one job in this process and return its seconds; what a worker is sent."""
-    started = time.monotonic()
-    try:
-        work(config, inputs, out)
-    except InterruptedRunError:
-        # The state is saved. A worker process that was asked to stop must not take the next job from the queue.
-        if multiprocessing.parent_process() is not None:
-            os._exit(1)
-        raise
-    return time.monotonic() - started
+class Workers:
+    """Where jobs run: any executor, whose own queue holds what cannot start yet.
+
+    Attributes:
+        deaths: Errors of a future that mean that the process of its job was killed, lost, or ran out of memory.
+    """
+
+    deaths: tuple[type[BaseException], ...] = (BrokenExecutor, CancelledError, MemoryError)
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, task: Task) -> Future[Outcome]:
+        """Start a task, or let it wait for its turn."""
+        return self._executor.submit(execute, task)
+
+    def has_room(self, kind: str, running: Sequence[str], *, died: bool) -> bool:
+        """Return whether a job can be taken beside those that run.
+
+        Args:
+            kind: Of the job.
+            running: The kinds of those that run.
+            died: Whether its worker died before.
+        """
+        return True
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    root: Path,
-    executor: Executor,
-    *,
-    watch: Watch = lambda states: None,
+    jobs: Sequence[Job], root: Path, workers: Workers | Executor, *, watch: Watch = lambda states: None
 ) -> None:
     """Run jobs and what they need, each as soon as its inputs are there, in the order given where there is a choice.
 
+    A job whose worker died is tried again, up to `TRIES` times in all. One that raises an error is not: what needs it
+    is dropped, and the others run to their end.
+
     Args:
         jobs: The jobs wanted; their inputs may be among them or not.
-        root: The folder that holds all output folders.
-        executor: Where they run.
-        watch: Called several times a second with every job and its state: waiting, running or done.
+        root: The folder that holds all output folders, their logs and their costs.
+        workers: Where they run.
+        watch: Called several times a second with every job and its state.
 
     Raises:
-        The first error of a job. What runs is finished, what waits is dropped, what is done stays.
+        DermsynthError: one or more jobs failed; what is done stays. Of the type of the first error, if it is one.
+        InterruptedRunError: a job that runs in this process was asked to stop.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    ordered = _with_inputs(jobs)
-    states = {job: "done" if _is_whole(root / job.folder) else "waiting" for job in ordered}
-    by_folder = {job.folder: job for job in ordered}
-    running: dict[Future[float], Job] = {}
-    with _dropping_what_waits(running):
-        while any(state != "done" for state in states.values()):
-            for job in ordered:
-                ready = all(states[by_folder[source.folder]] == "done" for source in job.inputs.values())
-                if states[job] == "waiting" and ready:
-                    paths = {name: root / source.folder for name, source in job.inputs.items()}
-                    running[executor.submit(execute, job.work, job.config, paths, root / job.folder)] = job
-                    states[job] = "running"
-            watch(states)
-            done, _ = wait(running, timeout=0.25, return_when=FIRST_COMPLETED)
-            for future in done:
-                job = running.pop(future)
-                _raise_from(future, job)
-                states[job] = "done"
-    watch(states)
-
-
-def _is_whole(folder: Path) -> bool:
-    """Return whether a job's artefact is there as it was written; a damaged one is deleted, to be made again."""
-    if not (folder / CARD).exists():
-        return False
+    for name in (LOGS, COSTS):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    run = _Run(with_inputs(jobs), root, workers if isinstance(workers, Workers) else Workers(workers))
     try:
-        read_card(folder, str(json.loads((folder / CARD).read_text(encoding="utf-8"))["kind"]))
-    except (ArtefactError, OSError, ValueError, LookupError):
-        shutil.rmtree(folder)
-        return False
-    return True
+        while run.goes_on():
+            run.start_what_can()
+            watch(run.states)
+            run.wait()
+    except BaseException:
+        run.drop_what_waits()
+        raise
+    watch(run.states)
+    run.raise_failures()
 
 
-def _with_inputs(jobs: Sequence[Job]) -> list[Job]:
+def with_inputs(jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs and everything they need, inputs first, each folder once."""
     found: dict[str, Job] = {}
 
@@ -141,19 +136,119 @@ def _with_inputs(jobs: Sequence[Job]) -> list[Job]:
     return list(found.values())
 
 
-@contextmanager
-def _dropping_what_waits(running: Mapping[Future[float], Job]) -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        for future in running:
+class _Run:
+    """The states of all jobs, and the futures of those that run."""
+
+    def __init__(self, jobs: Sequence[Job], root: Path, workers: Workers) -> None:
+        self._root, self._workers = root, workers
+        self._by_folder = {job.folder: job for job in jobs}
+        self.states: dict[Job, State] = {job: "done" if self._is_there(job) else "waiting" for job in jobs}
+        self._running: dict[Future[Outcome], Job] = {}
+        self._deaths = dict.fromkeys(jobs, 0)
+        self._not_before = dict.fromkeys(jobs, 0.0)
+        self._errors: dict[Job, BaseException] = {}
+
+    def goes_on(self) -> bool:
+        """Return whether something runs or can still be started."""
+        return any(state in ("waiting", "running") for state in self.states.values())
+
+    def start_what_can(self) -> None:
+        """Send the jobs to workers whose inputs are there, as far as there is room; drop those that never will."""
+        for job, state in self.states.items():
+            if state != "waiting":
+                continue
+            inputs = {self.states[self._by_folder[source.folder]] for source in job.inputs.values()}
+            if inputs & {"failed", "dropped"}:
+                self.states[job] = "dropped"
+            elif inputs <= {"done"} and time.monotonic() >= self._not_before[job]:
+                kinds = [other.kind for other in self._running.values()]
+                if self._workers.has_room(job.kind, kinds, died=self._deaths[job] > 0):
+                    self._start(job)
+
+    def wait(self) -> None:
+        """Wait a moment, and note what has ended."""
+        if not self._running:
+            if self.goes_on():
+                time.sleep(_LOOK_EVERY_S)
+            return
+        ended, _ = wait(self._running, timeout=_LOOK_EVERY_S, return_when=FIRST_COMPLETED)
+        for future in ended:
+            self._end(self._running.pop(future), future)
+
+    def drop_what_waits(self) -> None:
+        """Take back what no worker has started."""
+        for future in self._running:
             future.cancel()
-        raise
 
+    def raise_failures(self) -> None:
+        """Raise one error for all jobs that failed, which says where to look and what to do."""
+        if not self._errors:
+            return
+        (job, error), *others = self._errors.items()
+        known = isinstance(error, DermsynthError)
+        told = [f"{job.title}: {error}" if known else f"{job.title}: {type(error).__name__}: {error}"]
+        told.append(f"its log is {log_of(self._root / job.folder)}")
+        if others:
+            told.append(f"{len(others)} more failed ({', '.join(other.title for other, _ in others)})")
+        dropped = sum(state == "dropped" for state in self.states.values())
+        if dropped:
+            told.append(f"{dropped} that need what failed were left out")
+        told.append("all others are done and kept: put it right and run the same command again")
+        raise (type(error) if isinstance(error, DermsynthError) else DermsynthError)("; ".join(told)) from error
 
-def _raise_from(future: Future[float], job: Job) -> None:
-    error = future.exception()
-    if isinstance(error, DermsynthError):
-        raise type(error)(f"{job.title}: {error}") from error
-    if error is not None:
-        raise error
+    def _is_there(self, job: Job) -> bool:
+        folder = self._root / job.folder
+        if is_whole(folder):
+            return True
+        if folder.exists():  # damaged: to be made again
+            shutil.rmtree(folder)
+        return False
+
+    def _start(self, job: Job) -> None:
+        inputs = {name: self._root / source.folder for name, source in job.inputs.items()}
+        out = self._root / job.folder
+        task = Task(job.work, job.config, inputs, out, job.kind, job.title, this_process())
+        task.log.touch()  # a worker that does not see it does not see the folder
+        self.states[job] = "running"
+        try:
+            self._running[self._workers.submit(task)] = job
+        except BrokenExecutor as error:
+            self._fail(job, error)
+
+    def _end(self, job: Job, future: Future[Outcome]) -> None:
+        error = CancelledError() if future.cancelled() else future.exception()
+        if isinstance(error, InterruptedRunError):
+            raise error
+        if error is not None:
+            self._fail(job, error)
+        elif future.result() == "busy":
+            self.states[job] = "waiting"
+            self._not_before[job] = time.monotonic() + _ASK_AGAIN_S
+        elif self._has_appeared(job):
+            self.states[job] = "done"
+        else:
+            place = self._root / job.folder
+            self._fail(job, ArtefactError(f"{place}: a worker has made it, and it is not there; share the folder"))
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        """Let the job wait for another worker if its own died; else note the error."""
+        if isinstance(error, self._workers.deaths):
+            self._deaths[job] += 1
+            if self._deaths[job] < TRIES:
+                self.states[job] = "waiting"
+                return
+            error = DermsynthError(
+                f"its worker process died {TRIES} times, perhaps for want of memory; try fewer --threads "
+                "(a script must call run_trial below if __name__ == '__main__')"
+            )
+        self.states[job] = "failed"
+        self._errors[job] = error
+
+    def _has_appeared(self, job: Job) -> bool:
+        """Return whether a finished job's folder is there; one on a shared disc may take a moment to be seen."""
+        deadline = time.monotonic() + _APPEARS_WITHIN_S
+        while not is_whole(self._root / job.folder):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOOK_EVERY_S)
+        return True
