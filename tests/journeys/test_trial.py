@@ -129,7 +129,7 @@ def test_a_fill_to_that_enlarges_nothing_is_refused_before_training(work: Path) 
 
 def test_another_seed_draws_other_lesions(work: Path) -> None:
     from dermsynth.trials.protocol import load_protocol
-    from dermsynth.trials.work import plan
+    from dermsynth.trials.plan import plan
 
     protocol = load_protocol(work / "trial.yaml")
     cohorts = [plan(protocol.changed(seed=seed))[0][0] for seed in (0, 1)]

@@ -23,7 +23,7 @@ def material(tmp_path: Path) -> Material:
     cohort = make_cohort((12, 16, 64))
     pool = make_pool(tmp_path / "pool", cohort, missing(cohort, FILL_TO))
     oracle = make_cohort((40, 40, 40), prefix="new", split=False)
-    return Material(cohort, FILL_TO, seed=0, pool=pool, oracle=oracle)
+    return Material(cohort, missing(cohort, FILL_TO), seed=0, pool=pool, oracle=oracle)
 
 
 @pytest.mark.parametrize("arm", ENLARGING)
@@ -42,7 +42,7 @@ def test_oversampling_shows_every_image_of_a_class_equally_often_but_for_one(
     counts: tuple[int, int, int], fill_to: int, seed: int
 ) -> None:
     cohort = make_cohort(counts, size_px=4)
-    chosen = ARMS["oversampled"](Material(cohort, fill_to, seed))
+    chosen = ARMS["oversampled"](Material(cohort, missing(cohort, fill_to), seed))
     times = np.bincount(chosen.rows, minlength=len(chosen.cohort))
     for label in range(len(CLASSES)):
         of_class = times[chosen.cohort.labels == label]
@@ -98,10 +98,10 @@ def test_no_arm_holds_an_image_of_val_or_test(material: Material, arm: str) -> N
 def test_a_pool_too_small_for_the_arm_is_refused(tmp_path: Path) -> None:
     cohort = make_cohort()
     pool = make_pool(tmp_path / "pool", cohort, {"bkl": 2, "mel": 50, "nv": 50})
-    with pytest.raises(InputError, match="has 2 images of class 'bkl', arm 'hybrid' needs 14 to fill it to 20"):
-        ARMS["hybrid"](Material(cohort, FILL_TO, 0, pool))
+    with pytest.raises(InputError, match="has 2 images of class 'bkl', arm 'hybrid' needs 14; sample more"):
+        ARMS["hybrid"](Material(cohort, missing(cohort, FILL_TO), 0, pool))
 
 
 def test_an_arm_without_its_pool_is_refused() -> None:
     with pytest.raises(InputError, match="arm 'hybrid' needs a pool"):
-        ARMS["hybrid"](Material(make_cohort(), FILL_TO, 0))
+        ARMS["hybrid"](Material(make_cohort(), {"nv": 1}, 0))

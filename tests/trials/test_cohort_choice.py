@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.trials.jobs import Job
+from dermsynth.trials.plan import plan
 from dermsynth.trials.protocol import Protocol
-from dermsynth.trials.work import plan
 
 COHORT: dict[str, Any] = {
     "source": {"kind": "phantom", "counts": {"bkl": 12, "mel": 12, "nv": 12}},

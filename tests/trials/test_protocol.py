@@ -26,7 +26,7 @@ def load(tmp_path: Path, text: str) -> object:
         ("{kind: phantom,", "{kind: phantom, overlapp: 0.1,", "overlapp'; did you mean 'overlap'"),
         ("{budget_kimg: 0.4, snapshots: 2}", "{budget_kmig: 1}", "did you mean 'budget_kimg'"),
         ("arms: [real,", "arms: [reel,", "unknown arm 'reel'; did you mean 'real'"),
-        ("arms: [real,", "arms: [real, real,", "an arm stands twice"),
+        ("arms: [real,", "arms: [real, real,", "two arms are called 'real'"),
         ("repeats: 2", "repeats: 0", "'repeats' is 0"),
         ("fill_to: 30", "control: hybrid\nfill_to: 30", "treatment and control are both 'hybrid'"),
         ("fill_to: 30", "control: weighted\nfill_to: 30", "control is 'weighted', which is not among the arms"),

@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 
 from dermsynth.classifiers.predictions import FILE, Predictions, write_predictions
 from dermsynth.core.errors import ConfigError, InputError
-from dermsynth.trials.verdict import Endpoint, Verdict, judge
+from dermsynth.trials.verdict import ArmFacts, Context, Endpoint, Verdict, judge
 from dermsynth.trials.wording import sentence
 
 CLASSES = ("df", "mel", "nv")
@@ -62,7 +62,10 @@ def decide(fits: Fits, **changes: Any) -> Verdict:
 
 
 def test_a_leaky_split_is_said_in_the_verdict_and_in_its_sentence(tmp_path: Path) -> None:
-    verdict = decide(trial(tmp_path, {"oversampled": 1.0, "hybrid": 1.5}), leaky="38.7 % of the test images are known")
+    verdict = decide(
+        trial(tmp_path, {"oversampled": 1.0, "hybrid": 1.5}),
+        context=Context(leaky="38.7 % of the test images are known"),
+    )
     assert (
         "The split is leaky: 38.7 % of the test images are known; all these results are too good." in verdict.sentence
     )
@@ -92,14 +95,15 @@ def two_arms(tmp_path: Path) -> Fits:
     return trial(tmp_path, {"oversampled": 1.2, "hybrid": 1.2}, seeds=(0, 1))
 
 
-def test_the_file_has_exactly_the_fields_of_schema_2(six_arms: Fits) -> None:
-    counts = {"hybrid": {"df": 5, "mel": 5, "nv": 5}}
-    found = json.loads(json.dumps(decide(six_arms, train_counts=counts).to_json()))
+def test_the_file_has_exactly_the_fields_of_schema_3(six_arms: Fits) -> None:
+    counts = {"df": 5, "mel": 5, "nv": 5}
+    context = Context(arms={"hybrid": ArmFacts("hybrid", {"fill_to": 5}, counts)})
+    found = json.loads(json.dumps(decide(six_arms, context=context).to_json()))
     assert list(found) == [
         *("schema", "trial", "sentence", "outcome", "treatment", "control", "endpoint", "seeds", "generators"),
-        *("classes", "test", "leaky", "arms", "comparisons"),
+        *("classes", "test", "leaky", "chosen", "arms", "comparisons", "doses", "looks", "subgroups"),
     ]
-    assert found["schema"] == 2
+    assert found["schema"] == 3
     assert list(found["endpoint"]) == ["metric", "smallest_difference", "confidence", "resamples", "split"]
     assert found["test"] == {
         "images": 400,
@@ -108,10 +112,12 @@ def test_the_file_has_exactly_the_fields_of_schema_2(six_arms: Fits) -> None:
     }
     assert list(found["arms"]) == list(six_arms)
     arm = found["arms"]["hybrid"]
-    assert list(arm) == ["balanced_accuracy", "accuracy", "macro_auc", "recall", "confusion", "train_counts"]
+    scored = ["balanced_accuracy", "accuracy", "macro_auc", "recall", "confusion", "train_counts"]
+    assert list(arm) == ["recipe", "settings", *scored]
+    assert (arm["recipe"], arm["settings"]) == ("hybrid", {"fill_to": 5})
     assert list(arm["recall"]) == list(found["classes"]) == list(CLASSES)
     assert list(arm["macro_auc"]) == list(arm["recall"]["df"]) == ["mean", "low", "high", "by_seed"]
-    assert arm["train_counts"] == counts["hybrid"]
+    assert arm["train_counts"] == counts
     assert found["arms"]["real"]["train_counts"] is None
     change = ["difference", "low", "high", "p_value", "adjusted_p", "equivalence_p", "outcome", "by_seed"]
     whole = ["arm", "against", "metric", *change, "sign_flip_p", "margin", "classes", "recall"]

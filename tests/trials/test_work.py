@@ -16,10 +16,10 @@ from dermsynth.core.artefacts import read_card
 from dermsynth.training.config import TrainConfig
 from dermsynth.training.loop import train
 from dermsynth.trials import work
-from dermsynth.trials.arms import ARMS, missing
+from dermsynth.trials.arms import ARMS, ENLARGES, missing
 from dermsynth.trials.jobs import Job
+from dermsynth.trials.plan import plan
 from dermsynth.trials.protocol import Protocol
-from dermsynth.trials.work import plan
 
 NEEDS = {
     "real": set(),
@@ -183,7 +183,7 @@ def test_a_job_is_done_again_exactly_if_what_it_depends_on_has_changed(
 def test_fill_to_changes_what_is_drawn_and_the_arms_that_enlarge_but_no_generator(planned: Planned) -> None:
     before, after = planned.folders(), Planned(fill_to=16).folders()
     changed = {name for name in before if before[name] != after[name]}
-    assert changed - {"real"} == {"pool", "new", *FITS} - {"real"}
+    assert changed == {"pool", "new", *ENLARGES}
 
 
 def test_new_real_images_are_of_lesions_that_no_other_repeat_and_not_the_cohort_has(

@@ -11,8 +11,13 @@ from dermsynth.classifiers.predictions import Predictions, read_predictions
 from dermsynth.core.errors import InputError
 
 
-def read_aligned(paths: Iterable[Path], split: str) -> list[Predictions]:
+def read_aligned(paths: Iterable[Path], split: str, *, every_class: bool = True) -> list[Predictions]:
     """Return the predictions of each fit on one split, rows sorted by image_id; there is at least one path.
+
+    Args:
+        paths: Files or folders of fits.
+        split: Which of their images.
+        every_class: Whether each class must have an image.
 
     Raises:
         InputError: a file that `read_predictions` refuses; a class without an image; or a file that has other images,
@@ -22,10 +27,10 @@ def read_aligned(paths: Iterable[Path], split: str) -> list[Predictions]:
     for path in paths:
         one = read_predictions(path, split)
         one = one.take(np.argsort(one.image_ids, kind="stable"))
-        if not found:
-            _need_every_class(one)
-        else:
+        if found:
             _need_same_images(found[0], one)
+        elif every_class:
+            _need_every_class(one)
         found.append(one)
     return found
 

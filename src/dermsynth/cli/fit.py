@@ -147,7 +147,7 @@ def _chosen(
     from dermsynth.cohorts.cohort import Cohort
     from dermsynth.core.config import nearest, parse
     from dermsynth.core.errors import ConfigError
-    from dermsynth.trials.arms import ARMS, NEEDS_POOL, Material
+    from dermsynth.trials.arms import ARMS, NEEDS_POOL, Material, missing
 
     if arm not in ARMS or arm == "oracle":
         raise ConfigError(f"--arm {arm}: {nearest(arm, [name for name in ARMS if name != 'oracle'])}")
@@ -167,4 +167,4 @@ def _chosen(
     real = Cohort.open(cohort)
     target = fill_to or max(real.part("train").counts().values())
     added = Cohort.open(pool) if pool else None
-    return config, ARMS[arm](Material(real, target, seed, added, augmentation=augmentation)), real
+    return config, ARMS[arm](Material(real, missing(real, target), seed, added, augmentation=augmentation)), real

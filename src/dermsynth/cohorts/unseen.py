@@ -7,6 +7,9 @@ import polars as pl
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.errors import LeakageError
 
+SEEN = "seen.parquet"
+"""In the folder of a run or a pool: what the networks learnt from."""
+
 
 def check_unseen(cohort: Cohort, seen: pl.DataFrame, where: str) -> None:
     """Raise LeakageError if an image, a lesion or a patient of the cohort's val or test part is among those `seen`.

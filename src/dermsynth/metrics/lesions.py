@@ -133,6 +133,45 @@ def bootstrap_recalls(
     return Recalls(values, covariance, lesions.counts)
 
 
+def recalls_inside(
+    correct: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_], labels: IntArray, lesions: Lesions
+) -> Recalls:
+    """Return all recalls of F fits that are each judged on some of the images, and their covariance over lesions.
+
+    The variance is that of the lesion bootstrap in the limit of many redraws (the influence of each lesion on each
+    recall), so nothing is redrawn. Where sets of images overlap, so do their fits.
+
+    Args:
+        correct: bool (N, F): did fit f give image n its class?
+        inside: bool (N, F): is fit f judged on image n?
+        labels: int64 (N,).
+        lesions: The grouping of the same N images.
+
+    Raises:
+        InputError: a fit that is judged on no image of a class.
+    """
+    fits = correct.shape[1]
+    values, moved = np.empty((lesions.n_classes, fits)), np.zeros((len(lesions.stratum), fits))
+    fewest = np.empty(lesions.n_classes, dtype=np.int64)
+    covariance = np.zeros((lesions.n_classes, fits, fits))
+    for c in range(lesions.n_classes):
+        rows = np.flatnonzero(labels == c)
+        judged = inside[rows]
+        images = judged.sum(axis=0)
+        if not images.all():
+            raise InputError(f"class {c} has no image that fit {int(np.flatnonzero(images == 0)[0])} is judged on")
+        values[c] = (correct[rows] & judged).sum(axis=0) / images
+        np.add.at(moved, lesions.of_image[rows], judged * (correct[rows] - values[c]) / images)
+        seen = np.zeros((len(lesions.stratum), fits))
+        np.add.at(seen, lesions.of_image[rows], judged)
+        counts = (seen > 0).sum(axis=0)
+        fewest[c] = counts.min()
+        grown = np.sqrt(counts / np.maximum(counts - 1, 1))
+        of_class = moved[lesions.stratum == c]
+        covariance[c] = of_class.T @ of_class * np.outer(grown, grown)
+    return Recalls(values, covariance, fewest)
+
+
 def auc_statistic(labels: IntArray, probabilities: FloatArray, lesions: Lesions) -> Statistic:
     """Return the macro one-vs-rest AUC of F fits, its variance from placement values summed within lesions.
 

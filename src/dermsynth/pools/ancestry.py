@@ -11,10 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dermsynth.cohorts.cohort import Cohort
+from dermsynth.cohorts.unseen import SEEN
 from dermsynth.core.config import nearest
 from dermsynth.core.errors import ArtefactError, InputError
 from dermsynth.pools.trained import Trained
-from dermsynth.training.partial import SEEN
 
 _OF_THE_IMAGE = ("image_id", "label", "sha256", "algorithm", "generator_sha256", "seed", "draw")
 

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dermsynth.cohorts.cohort import Cohort
+from dermsynth.cohorts.unseen import SEEN
 from dermsynth.core.errors import InputError, LeakageError
 from dermsynth.core.randomness import numpy_generator
 from dermsynth.encoders.chosen import Encoder
@@ -25,7 +26,6 @@ from dermsynth.metrics.ssim import scales
 from dermsynth.pools.encoder import fitted, pool_encoder
 from dermsynth.pools.mix import check_comparable, check_no_synthetic_outside_train
 from dermsynth.pools.sides import PAIRS, Side, class_tests, compared, with_floors
-from dermsynth.training.partial import SEEN
 
 FEWEST, MOST = 20, 1000
 """Images of a class in each of the three sets: with fewer it is left out, and no more are compared."""

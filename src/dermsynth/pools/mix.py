@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from dermsynth.cohorts.cohort import Cohort
-from dermsynth.cohorts.unseen import check_unseen
+from dermsynth.cohorts.unseen import SEEN, check_unseen
 from dermsynth.core.errors import InputError, LeakageError
 
 
@@ -46,9 +46,9 @@ def check_pool(cohort: Cohort, pool: Cohort) -> None:
     real = pool.table.filter(pl.col("origin") != "synthetic")
     if real.height:
         raise InputError(f"{where}: image '{real['image_id'][0]}' is not synthetic; a pool holds synthetic images only")
-    if pool.path is None or not (Path(pool.path) / "seen.parquet").exists():
+    if pool.path is None or not (Path(pool.path) / SEEN).exists():
         raise LeakageError(f"{where}: does not say which lesions its generator saw (seen.parquet); sample it again")
-    check_unseen(cohort, pl.read_parquet(Path(pool.path) / "seen.parquet"), str(where))
+    check_unseen(cohort, pl.read_parquet(Path(pool.path) / SEEN), str(where))
 
 
 def check_comparable(cohort: Cohort, pool: Cohort) -> None:

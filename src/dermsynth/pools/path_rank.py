@@ -16,11 +16,11 @@ import polars as pl
 from dermsynth.classifiers.trained import TrainedClassifier
 from dermsynth.cohorts.cohort import IMAGES, MASKS, TABLE, UNUSED, Cohort
 from dermsynth.cohorts.split_files import carry_split
+from dermsynth.cohorts.unseen import SEEN
 from dermsynth.core import artefacts
 from dermsynth.core.config import nearest
 from dermsynth.core.errors import InputError
 from dermsynth.training.images import seen_with
-from dermsynth.training.partial import SEEN
 
 RANKS = "ranks.parquet"
 

@@ -12,13 +12,13 @@ import polars as pl
 
 from dermsynth.classifiers.trained import TrainedClassifier
 from dermsynth.cohorts.cohort import Cohort, writing_cohort
+from dermsynth.cohorts.unseen import SEEN
 from dermsynth.core.artefacts import write_parquet
 from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.pools.encoder import pool_encoder
 from dermsynth.pools.mix import check_comparable
 from dermsynth.pools.screens.rule import Ints, Judgement, Rule, View, Views
 from dermsynth.training.images import IDENTIFIERS
-from dermsynth.training.partial import SEEN
 
 REJECTED = "rejected.parquet"
 _CHUNK = 256

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from dermsynth.cohorts.cohort import Cohort, writing_cohort
+from dermsynth.cohorts.resize import resized
 from dermsynth.cohorts.split_files import carry_split
+from dermsynth.cohorts.unseen import SEEN
 from dermsynth.core import artefacts
 from dermsynth.core.errors import InputError
 from dermsynth.pools.mix import check_no_synthetic_outside_train, check_pool
 from dermsynth.training.images import IDENTIFIERS
-from dermsynth.training.partial import SEEN
 
 PREFIX = "synthetic "
 _CHUNK = 256
@@ -63,17 +62,9 @@ def stage(cohort: Cohort, pool: Cohort, out: Path | str, *, force: bool = False)
         for table, images in ((cohort.table.drop("split"), cohort.images), (named.drop("split"), pool.images)):
             for start in range(0, len(table), _CHUNK):
                 chunk = images[start : start + _CHUNK]
-                writer.append(table[start : start + _CHUNK], _enlarged(chunk, cohort.size_px))
+                writer.append(table[start : start + _CHUNK], resized(chunk, cohort.size_px))
         whole = pl.concat([cohort.table, named], how="diagonal_relaxed")
         carry_split(cohort, whole, classes, writer.folder)
         seen = pl.read_parquet(pool.path / SEEN).select(IDENTIFIERS)
         artefacts.write_parquet(writer.folder / SEEN, seen)
     return Cohort.open(out)
-
-
-def _enlarged(images: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
-    import cv2
-
-    if images.shape[1] == size_px:
-        return images
-    return np.stack([cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_CUBIC) for image in images])

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from dermsynth.algorithms import algorithm_class
 from dermsynth.cohorts.cohort import CohortWriter, writing_cohort
+from dermsynth.cohorts.unseen import SEEN
 from dermsynth.core import artefacts
 from dermsynth.core.config import Config, nearest, parse
 from dermsynth.core.errors import ConfigError
 from dermsynth.training.finished import FinishedRun
-from dermsynth.training.partial import NETWORKS, SEEN
+from dermsynth.training.partial import NETWORKS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,12 +9,11 @@ import numpy as np
 import polars as pl
 
 from dermsynth.cohorts.cohort import Cohort
-from dermsynth.cohorts.unseen import check_unseen
+from dermsynth.cohorts.unseen import SEEN, check_unseen
 from dermsynth.core.config import nearest
 from dermsynth.core.errors import InputError, LeakageError
 from dermsynth.core.randomness import numpy_generator
 from dermsynth.pools.trained import Trained
-from dermsynth.training.partial import SEEN
 
 
 def translate(

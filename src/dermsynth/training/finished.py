@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 
+from dermsynth.cohorts.unseen import SEEN
 from dermsynth.core import artefacts
-from dermsynth.training.partial import NETWORKS, SEEN
+from dermsynth.training.partial import NETWORKS
 
 if TYPE_CHECKING:
     from dermsynth.algorithms.base import Algorithm

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from dermsynth.algorithms.base import Algorithm, AlgorithmConfig
 from dermsynth.cohorts.cohort import Cohort
+from dermsynth.cohorts.unseen import SEEN
 from dermsynth.core import artefacts
 from dermsynth.core.config import nearest
 from dermsynth.core.errors import ArtefactError, InputError
 from dermsynth.core.randomness import numpy_generator
 from dermsynth.training.config import TrainConfig
-from dermsynth.training.partial import NETWORKS, SEEN
+from dermsynth.training.partial import NETWORKS
 
 IDENTIFIERS = ("image_id", "lesion_id", "patient_id", "sha256")
 """What `seen.parquet` says of every image that the networks saw: enough to find it again in another cohort."""

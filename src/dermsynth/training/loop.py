@@ -21,6 +21,7 @@ from torch import Tensor
 
 from dermsynth.algorithms.base import Algorithm, AlgorithmConfig
 from dermsynth.cohorts.cohort import Cohort
+from dermsynth.cohorts.unseen import SEEN
 from dermsynth.core import artefacts
 from dermsynth.core.config import digest_of
 from dermsynth.core.errors import ConfigError, DivergedError, InterruptedRunError
@@ -33,7 +34,7 @@ from dermsynth.training.learner import Learner, has_weights
 from dermsynth.training.loggers import Logger, make_loggers
 from dermsynth.training.looks import Looks
 from dermsynth.training.monitors import Finding, findings
-from dermsynth.training.partial import BEST, GOOD, NETWORKS, SEEN, WORKING, PartialRun, flat
+from dermsynth.training.partial import BEST, GOOD, NETWORKS, WORKING, PartialRun, flat
 from dermsynth.training.samples import read_grid, write_grid
 from dermsynth.training.stop import StopRequests
 

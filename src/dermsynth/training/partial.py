@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dermsynth.cohorts.unseen import SEEN
 from dermsynth.core import artefacts
 from dermsynth.core.errors import ArtefactError
 from dermsynth.training.monitors import Finding
@@ -16,7 +17,7 @@ CHECKPOINT, SETTINGS = "checkpoint.safetensors", "settings.json"
 GOOD, BEST = "snapshot.safetensors", "best.safetensors"
 WORKING = (CHECKPOINT, SETTINGS, GOOD, BEST)
 """What is in the folder only while the run is partial: `GOOD` is the state at the last snapshot, `BEST` the average."""
-NETWORKS, SEEN, SAMPLES = "networks.safetensors", "seen.parquet", "samples"
+NETWORKS, SAMPLES = "networks.safetensors", "samples"
 HISTORY, LOOKS, FINDINGS = "history.jsonl", "looks.jsonl", "findings.jsonl"
 
 

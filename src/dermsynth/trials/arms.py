@@ -1,8 +1,8 @@
-"""Arms: recipes for a training set. Those that enlarge bring every small class to the same number of images."""
+"""Arms: recipes for a training set. Those that enlarge add the same number of images to each class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dermsynth.classifiers.balance import Balance
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.cohort import Cohort
+from dermsynth.core.config import nearest
 from dermsynth.core.errors import InputError
 from dermsynth.core.randomness import numpy_generator
 from dermsynth.pools.mix import check_pool, mix
@@ -25,15 +26,15 @@ class Material:
 
     Attributes:
         cohort: Real images with a split.
-        fill_to: Arms that enlarge bring every smaller class up to this many images.
+        wanted: Images that arms which enlarge add, per class.
         seed: Seed of the repeats and of the shuffled labels.
-        pool: Synthetic images, at least as many per class as `missing` says.
+        pool: Synthetic images, at least as many per class as are wanted.
         oracle: New real images, likewise.
         augmentation: What `classical` does to every image each time it is seen.
     """
 
     cohort: Cohort
-    fill_to: int
+    wanted: Mapping[str, int]
     seed: int
     pool: Cohort | None = None
     oracle: Cohort | None = None
@@ -65,6 +66,18 @@ def missing(cohort: Cohort, fill_to: int) -> dict[str, int]:
     return {name: max(0, fill_to - count) for name, count in cohort.part("train").counts().items()}
 
 
+def amount(cohort: Cohort, fill_to: int | None, add: Mapping[str, int]) -> dict[str, int]:
+    """Return how many images each class gets: what it lacks to reach `fill_to`, or what `add` says.
+
+    Raises:
+        InputError: `add` names a class that the cohort does not have.
+    """
+    for name in add:
+        if name not in cohort.classes:
+            raise InputError(f"add: unknown class '{name}'; {nearest(name, cohort.classes)}")
+    return {name: add.get(name, 0) for name in cohort.classes} if fill_to is None else missing(cohort, fill_to)
+
+
 def real(material: Material) -> TrainingSet:
     """Return the real training images as they are."""
     return _all_of(material.cohort.part("train"))
@@ -76,7 +89,8 @@ def oversampled(material: Material) -> TrainingSet:
     labels = train.labels
     generator = numpy_generator(material.seed, "oversampled")
     rows = [np.arange(len(train))]
-    for label, lacking in enumerate(missing(material.cohort, material.fill_to).values()):
+    for label, name in enumerate(train.classes):
+        lacking = material.wanted.get(name, 0)
         members = np.flatnonzero(labels == label)
         rounds, rest = divmod(lacking, len(members))
         rows += [members] * rounds + [generator.choice(members, rest, replace=False)]
@@ -137,6 +151,8 @@ ARMS: dict[str, Callable[[Material], TrainingSet]] = {
     "oracle": oracle,
 }
 NEEDS_POOL = ("hybrid", "placebo")
+ENLARGES = ("classical", "oversampled", *NEEDS_POOL, "oracle")
+"""Arms that add images, or repeats of images, to the real ones."""
 ALTERS = ("classical", "weighted", "focal", "logit-adjusted")
 """Arms that alter images or weight their losses: only a classifier that is trained in steps can learn from these."""
 
@@ -150,15 +166,17 @@ def _filled(material: Material, extra: Cohort | None, arm: str) -> TrainingSet:
         raise InputError(f"arm '{arm}' needs a pool of images to add; give one")
     if arm != "oracle":
         check_pool(material.cohort, extra)  # before its size: drawing more would not help a pool that leaks
-    wanted = missing(material.cohort, material.fill_to)
     labels = extra.labels
-    rows = [np.flatnonzero(labels == label)[:lacking] for label, lacking in enumerate(wanted.values())]
-    for (name, lacking), found in zip(wanted.items(), rows, strict=True):
+    rows = []
+    for label, name in enumerate(material.cohort.classes):
+        lacking = material.wanted.get(name, 0)
+        found = np.flatnonzero(labels == label)[:lacking]
         if len(found) < lacking:
             raise InputError(
-                f"{extra.path or 'pool'}: has {len(found)} images of class '{name}', arm '{arm}' needs {lacking} "
-                f"to fill it to {material.fill_to}; sample more"
+                f"{extra.path or 'pool'}: has {len(found)} images of class '{name}', arm '{arm}' needs {lacking}; "
+                "sample more"
             )
+        rows.append(found)
     chosen = extra.select(np.concatenate(rows))
     if arm == "oracle":
         train = material.cohort.part("train")

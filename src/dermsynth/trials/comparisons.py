@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,15 @@ from dermsynth.metrics.statistics import Contrast, Difference, Estimate, Outcome
 from dermsynth.trials.evidence import Evidence
 
 _ALSO_AGAINST = ("placebo", "classical", "real")
+
+
+class Band(Config):
+    """A score's mean over seeds with its interval and the score of each seed; shares in [0, 1]."""
+
+    mean: float
+    low: float
+    high: float
+    by_seed: tuple[float, ...]
 
 
 class Change(Config):
@@ -78,6 +87,7 @@ class Comparison(Change, Pair):
 def compared(
     evidence: Evidence,
     recalls: Recalls,
+    recipes: Mapping[str, str],
     *,
     control: str,
     treatment: str,
@@ -94,6 +104,7 @@ def compared(
     Args:
         evidence: Whose fits `recalls` are of.
         recalls: The recall of every class in every fit.
+        recipes: Of every arm.
         control: The arm that every other one is compared with.
         treatment: The arm the verdict is about.
         metric: The endpoint's name; balanced accuracy.
@@ -108,7 +119,7 @@ def compared(
     def decisions(family: Sequence[Contrast]) -> list[Decision]:
         return decide(family, margin=margin, confidence=confidence)
 
-    pairs = _pairs(evidence.arms, control, treatment)
+    pairs = _pairs(recipes, control, treatment)
     balanced = recalls.balanced_accuracy()
     found = {pair: difference(balanced, pair) for pair in pairs}
     declared = next(pair for pair in pairs if pair[0] == treatment)
@@ -120,34 +131,40 @@ def compared(
         of_class = [difference(recalls.of_class(index), pair) for index in range(len(evidence.classes))]
         spread = heterogeneity(of_class)
         changes = [
-            _change(change, decision, confidence)
+            change_of(change, decision, confidence)
             for change, decision in zip(of_class, decisions(of_class), strict=True)
         ]
         comparisons.append(
             Comparison(
-                **_change(found[pair], decided[pair], confidence),
+                **vars(change_of(found[pair], decided[pair], confidence)),
                 arm=pair[0],
                 against=pair[1],
                 metric=metric,
                 sign_flip_p=sign_flip(np.array(found[pair].by_seed), seed=seed),
                 margin=Margin(**plain(shares(found[pair], margin))),
                 classes=Spread(q=spread.q, p_value=spread.p_value, i_squared=spread.i_squared),
-                recall={name: Change(**change) for name, change in zip(evidence.classes, changes, strict=True)},
+                recall=dict(zip(evidence.classes, changes, strict=True)),
             )
         )
     return tuple(comparisons)
 
 
-def _pairs(arms: Sequence[str], control: str, treatment: str) -> list[tuple[str, str]]:
-    pairs = [(arm, control) for arm in arms if arm != control]
-    others = [(treatment, arm) for arm in _ALSO_AGAINST if arm in arms and arm != treatment]
+def _pairs(recipes: Mapping[str, str], control: str, treatment: str) -> list[tuple[str, str]]:
+    pairs = [(arm, control) for arm in recipes if arm != control]
+    others = [
+        (treatment, arm)
+        for recipe in _ALSO_AGAINST
+        for arm, found in recipes.items()
+        if found == recipe and arm != treatment
+    ]
     return pairs + [pair for pair in others if pair not in pairs]
 
 
-def _change(found: Contrast, decision: Decision, confidence: float) -> dict[str, Any]:
+def change_of(found: Contrast, decision: Decision, confidence: float) -> Change:
+    """Return a difference with what its family says of it."""
     low, high = found.interval(confidence)
     ends = Difference(found.value, low, high, found.p_value, decision.outcome, found.by_seed)
-    return {**plain(ends), "adjusted_p": decision.adjusted_p, "equivalence_p": decision.equivalence_p}
+    return Change(**plain(ends), adjusted_p=decision.adjusted_p, equivalence_p=decision.equivalence_p)
 
 
 def plain(result: Difference | Estimate | Shares) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def noise_like(trial: Path | str, classes: tuple[str, ...]) -> Noise:
     artefacts.read_card(folder, "trial")
     protocol = load_yaml(Protocol, folder / "protocol.yaml")
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    arms = (protocol.treatment, protocol.control)
+    arms = (protocol.candidates[0], protocol.control)
     fits = {arm: {int(seed): folder / name for seed, name in index["fits"][arm].items()} for arm in arms}
     if len(protocol.seeds) < 2:
         raise InputError(f"{folder}: one seed was trained; how seeds differ is known from a trial with 2 or more")
@@ -112,7 +112,7 @@ def noise_like(trial: Path | str, classes: tuple[str, ...]) -> Noise:
     found = Noise.measured(correct, lesions, *(evidence.fits_of(arm) for arm in arms))
     if not (found.lesion + found.churn).any():
         raise InputError(
-            f"{folder}: {protocol.treatment} and {protocol.control} judged every lesion alike; it tells nothing about "
+            f"{folder}: {arms[0]} and {arms[1]} judged every lesion alike; it tells nothing about "
             "noise: choose another trial, or assume it with --discordance and --seed-sd"
         )
     order = [evidence.classes.index(name) for name in classes]

@@ -6,11 +6,13 @@ Nothing else is read: no images, no models. Re-analysis takes seconds. The stati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 from pydantic import Field
 
 from dermsynth.core.config import Config
@@ -19,10 +21,12 @@ from dermsynth.metrics import scores
 from dermsynth.metrics.lesions import Lesions, Recalls, Statistic, auc_statistic, bootstrap_recalls
 from dermsynth.metrics.statistics import Outcome, estimate
 from dermsynth.trials import wording
-from dermsynth.trials.comparisons import Comparison, compared, plain
+from dermsynth.trials.comparisons import Band, Comparison, Spread, compared, plain
+from dermsynth.trials.doses import Dose, doses_of
 from dermsynth.trials.evidence import Evidence
+from dermsynth.trials.looks import Look, Pair, in_groups, looks_of
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Declared(Config):
@@ -41,18 +45,16 @@ class Endpoint(Declared):
     seed: int = 0
 
 
-class Band(Config):
-    """A score's mean over seeds with its interval and the score of each seed; shares in [0, 1]."""
-
-    mean: float
-    low: float
-    high: float
-    by_seed: tuple[float, ...]
-
-
 class Arm(Config):
-    """How one arm's classifiers did on the split. `confusion`: rows actual, columns predicted, summed over seeds."""
+    """How one arm's classifiers did on the split.
 
+    Attributes:
+        recipe: What its training set is made by; `settings`: what a grid of arms set here.
+        confusion: Rows actual, columns predicted, summed over seeds.
+    """
+
+    recipe: str
+    settings: dict[str, float | str] = Field(default_factory=dict)
     balanced_accuracy: Band
     accuracy: Band
     macro_auc: Band
@@ -78,6 +80,13 @@ class TestSet(Config):
     per_class: dict[str, Count]
 
 
+class Chosen(Config):
+    """How the treatment was chosen: the mean score on val of every arm that it could have been."""
+
+    among: dict[str, float]
+    on: Literal["val"] = "val"
+
+
 class Verdict(Config):
     """The result of a trial; `to_json()` is `verdict.json`, `Verdict.model_validate` reads it back."""
 
@@ -93,16 +102,52 @@ class Verdict(Config):
     classes: tuple[str, ...]
     test: TestSet
     leaky: str | None = None
+    chosen: Chosen | None = None
     arms: dict[str, Arm]
     comparisons: tuple[Comparison, ...]
+    doses: tuple[Dose, ...] = ()
+    looks: tuple[Look, ...] = ()
+    subgroups: dict[str, Spread] = Field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values without times or paths: equal inputs give equal bytes."""
         return self.model_dump(mode="json", by_alias=True)
 
-    def comparison(self, arm: str, against: str) -> Comparison | None:
+    def of_recipe(self, recipe: str) -> str | None:
+        """Return the first arm with a recipe, or None if there is none."""
+        return next((name for name, arm in self.arms.items() if arm.recipe == recipe), None)
+
+    def comparison(self, arm: str, against: str | None) -> Comparison | None:
         """Return the comparison of two arms, or None if the trial does not make it."""
         return next((c for c in self.comparisons if (c.arm, c.against) == (arm, against)), None)
+
+
+@dataclass(frozen=True)
+class ArmFacts:
+    """What is known of an arm beside its predictions; `train_counts`: training images per class, as far as known."""
+
+    recipe: str
+    settings: Mapping[str, float | str] = field(default_factory=dict)
+    train_counts: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a trial knows beside its predictions.
+
+    Attributes:
+        arms: Facts of each arm; an arm that is not named has the recipe of its name.
+        leaky: In words how test images show what train shows, if the split allows it.
+        chosen: How the treatment was chosen.
+        columns: Values of the judged images, sorted by image_id, by which they are split into groups.
+        pairs: Further looks.
+    """
+
+    arms: Mapping[str, ArmFacts] = field(default_factory=dict)
+    leaky: str | None = None
+    chosen: Chosen | None = None
+    columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pairs: Sequence[Pair] = ()
 
 
 def judge(
@@ -113,8 +158,7 @@ def judge(
     treatment: str,
     name: str,
     generators: int,
-    train_counts: Mapping[str, Mapping[str, int]] | None = None,
-    leaky: str | None = None,
+    context: Context | None = None,
 ) -> Verdict:
     """Compare the arms of a trial.
 
@@ -125,25 +169,25 @@ def judge(
         treatment: The arm the verdict is about; it is also compared with placebo, classical and real.
         name: Of the trial.
         generators: How many generators were trained; 0 if no arm has synthetic images.
-        train_counts: Training images per class for each arm, as far as known.
-        leaky: In words how test images show what train shows, if the split allows it.
+        context: What else is known.
 
     Raises:
         ConfigError: control or treatment is no arm, they are the same, or generators is negative.
         InputError: arms with different seeds; a predictions file that cannot be used, or that is about other images,
             labels, lesions or classes than the others; a class without an image.
     """
+    context = context or Context()
     seeds = _checked_seeds(fits, control, treatment)
     if generators < 0:
         raise ConfigError(f"generators is {generators}; expected 0 or more")
     evidence = Evidence.read(fits, seeds, endpoint.split)
     lesions = Lesions.of(evidence.labels, evidence.lesion_ids, len(evidence.classes))
-    recalls = bootstrap_recalls(
-        (evidence.predicted == evidence.labels).T, lesions, resamples=endpoint.resamples, seed=endpoint.seed
-    )
+    recalls = bootstrap_recalls(evidence.correct, lesions, resamples=endpoint.resamples, seed=endpoint.seed)
+    facts = {arm: context.arms.get(arm, ArmFacts(arm)) for arm in evidence.arms}
     comparisons = compared(
         evidence,
         recalls,
+        {arm: one.recipe for arm, one in facts.items()},
         control=control,
         treatment=treatment,
         metric=endpoint.metric,
@@ -151,6 +195,12 @@ def judge(
         confidence=endpoint.confidence,
         seed=endpoint.seed,
     )
+    pairs = list(context.pairs)
+    spreads: dict[str, Spread] = {}
+    for column, values in context.columns.items():
+        found, spread = in_groups(column, _in_order(values, evidence), evidence, (treatment, control))
+        pairs += found
+        spreads |= {} if spread is None else {column: spread}
     verdict = Verdict(
         schema=SCHEMA,
         trial=name,
@@ -163,11 +213,20 @@ def judge(
         generators=generators,
         classes=evidence.classes,
         test=_test_set(evidence, lesions),
-        leaky=leaky,
-        arms=_arms(evidence, recalls, lesions, endpoint.confidence, train_counts or {}),
+        leaky=context.leaky,
+        chosen=context.chosen,
+        arms=_arms(evidence, recalls, lesions, endpoint.confidence, facts),
         comparisons=comparisons,
+        doses=doses_of(evidence, recalls, facts, confidence=endpoint.confidence, seed=endpoint.seed),
+        looks=looks_of(pairs, margin=endpoint.smallest_difference, confidence=endpoint.confidence) if pairs else (),
+        subgroups=spreads,
     )
     return verdict.model_copy(update={"sentence": wording.sentence(verdict)})
+
+
+def _in_order(values: Mapping[str, Any], evidence: Evidence) -> pl.Series:
+    """Return a column of the cohort in the order of the predictions; images that it does not have have no value."""
+    return pl.Series([values.get(name) for name in evidence.image_ids.tolist()], strict=False)
 
 
 def _checked_seeds(fits: Mapping[str, Mapping[int, Path]], control: str, treatment: str) -> tuple[int, ...]:
@@ -193,7 +252,7 @@ def _arms(
     recalls: Recalls,
     lesions: Lesions,
     confidence: float,
-    train_counts: Mapping[str, Mapping[str, int]],
+    facts: Mapping[str, ArmFacts],
 ) -> dict[str, Arm]:
     shares = np.bincount(evidence.labels, minlength=len(evidence.classes)) / len(evidence.labels)
     balanced, accuracy = recalls.balanced_accuracy(), recalls.combined(shares)
@@ -211,12 +270,14 @@ def _arms(
 
     return {
         arm: Arm(
+            recipe=facts[arm].recipe,
+            settings=dict(facts[arm].settings),
             balanced_accuracy=band(balanced, arm),
             accuracy=band(accuracy, arm),
             macro_auc=band(auc, arm),
             recall={name: band(recalls.of_class(index), arm) for index, name in enumerate(evidence.classes)},
             confusion=confusion(arm),
-            train_counts=dict(train_counts[arm]) if arm in train_counts else None,
+            train_counts=None if (known := facts[arm].train_counts) is None else dict(known),
         )
         for arm in evidence.arms
     }

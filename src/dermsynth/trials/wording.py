@@ -10,13 +10,22 @@ if TYPE_CHECKING:
 
 
 _SHUFFLED_BY_PLACEBO = "hybrid"
+_FEW = 0.05
 _SYNTHETIC = {"hybrid", "placebo"}
 
 
 def sentence(verdict: Verdict) -> str:
-    """Return the finding, what spoils it, the classes, what the other arms say, and what the interval leaves out."""
+    """Return the finding, what spoils it, the classes, what other arms and looks say, and what the interval omits."""
     leak = f"The split is leaky: {verdict.leaky}; all these results are too good." if verdict.leaky else ""
-    said = (_finding(verdict), leak, _classes(verdict), _context(verdict), _left_out(verdict))
+    said = (
+        _finding(verdict),
+        leak,
+        _chosen(verdict),
+        _classes(verdict),
+        _context(verdict),
+        _looks(verdict),
+        _left_out(verdict),
+    )
     return " ".join(part for part in said if part)
 
 
@@ -57,19 +66,54 @@ def _classes(verdict: Verdict) -> str:
     return f"Recall by class, adjusted for {len(main.recall)} classes, in points: {told}." if told else ""
 
 
+def _chosen(verdict: Verdict) -> str:
+    """That the treatment was the best of several on val."""
+    if verdict.chosen is None:
+        return ""
+    among = len(verdict.chosen.among)
+    return (
+        f"{verdict.treatment} was chosen on {verdict.chosen.on} as the best of {among} arms, before test was looked at."
+    )
+
+
+def _looks(verdict: Verdict) -> str:
+    """What the same comparison comes to elsewhere."""
+    parts = []
+    for look in verdict.looks:
+        if look.kind == "published":
+            drawn = look.images - verdict.test.images
+            parts.append(
+                f"With {drawn} synthetic images in the treatment's test, as some publish, the difference ({look.name}) "
+                f"is {signed(look.comparison.difference)} points of balanced accuracy and "
+                f"{signed(look.accuracy.difference)} of accuracy, which is evidence of nothing."
+            )
+    others = [
+        f"{look.name} {signed(look.comparison.difference)} ({look.comparison.outcome})"
+        for look in verdict.looks
+        if look.kind in ("classifier", "test")
+    ]
+    if others:
+        parts.append(f"The same comparison elsewhere, in points: {', '.join(others)}.")
+    apart = [name for name, spread in verdict.subgroups.items() if spread.p_value < _FEW / len(verdict.subgroups)]
+    if apart:
+        parts.append(f"The difference is not the same in all groups of {', '.join(apart)}.")
+    return " ".join(parts)
+
+
 def _context(verdict: Verdict) -> str:
     """What placebo and oracle say about the treatment's result."""
     parts = []
     main = verdict.comparison(verdict.treatment, verdict.control)
-    placebo = verdict.comparison(verdict.treatment, "placebo")
-    shown = main is not None and verdict.treatment == _SHUFFLED_BY_PLACEBO and main.outcome == "helps"
+    placebo = verdict.comparison(verdict.treatment, verdict.of_recipe("placebo"))
+    recipe = verdict.arms[verdict.treatment].recipe
+    shown = main is not None and recipe == _SHUFFLED_BY_PLACEBO and main.outcome == "helps"
     if shown and placebo is not None and not _told_above(placebo, verdict):
         parts.append(
             f"the gain cannot be credited to what the images show: it was not told apart from that of the placebo, the "
             f"same images with shuffled labels ({signed(placebo.difference)} points, {_adjusted(placebo, verdict)})"
         )
-    oracle = verdict.comparison("oracle", verdict.control)
-    if main is not None and oracle is not None and verdict.treatment != "oracle" and _told_above(oracle, verdict):
+    oracle = verdict.comparison(verdict.of_recipe("oracle") or "", verdict.control)
+    if main is not None and oracle is not None and recipe != "oracle" and _told_above(oracle, verdict):
         # A share of a gain that was not told apart from nothing would be a number about noise.
         share = f", of which {verdict.treatment} reached {100 * main.difference / oracle.difference:.0f} %"
         parts.append(
@@ -81,7 +125,7 @@ def _context(verdict: Verdict) -> str:
 
 
 def _left_out(verdict: Verdict) -> str:
-    synthetic = {verdict.treatment, verdict.control} & _SYNTHETIC
+    synthetic = {verdict.arms[name].recipe for name in (verdict.treatment, verdict.control)} & _SYNTHETIC
     one_seed, one_generator = len(verdict.seeds) == 1, verdict.generators == 1 and bool(synthetic)
     if one_seed and one_generator:
         return "One seed and one generator were trained: how others would differ is left out of the interval."

@@ -4,127 +4,93 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 from pydantic import TypeAdapter
 
-from dermsynth.classifiers.start import weights_sha256
+from dermsynth.classifiers import find
+from dermsynth.classifiers.config import FitConfig
+from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.cohort import Cohort
-from dermsynth.cohorts.labels import load_map
 from dermsynth.cohorts.preprocess import DEFAULT_CHAIN, Chain, Step
-from dermsynth.cohorts.sources import make_source
+from dermsynth.cohorts.sources import SourceConfig
 from dermsynth.cohorts.sources.phantom import PhantomConfig
-from dermsynth.trials.arms import ARMS, NEEDS_POOL, Material, missing
-from dermsynth.trials.jobs import Job
-from dermsynth.trials.protocol import CohortChoice, Protocol
+from dermsynth.cohorts.unseen import check_unseen
+from dermsynth.core import artefacts
+from dermsynth.core.errors import InputError
+from dermsynth.trials.arms import ARMS, Material, amount
 
+OWN_GENERATOR = "generator"
+"""In a classifier's model, in place of a run: the generator of the arm, or the trial's."""
 _ORACLE_LESIONS = 10_000_000
 """Oracle draws number their lesions from here on, so that none is in the cohort."""
 
 
-def plan(protocol: Protocol) -> tuple[list[Job], dict[str, Any]]:
-    """Return the jobs of a trial in the order in which they should start, and the index of their folders."""
-    settings = protocol.cohort
-    chosen = settings.source
-    if isinstance(chosen, PhantomConfig):
-        chosen = chosen.changed(seed=protocol.seed)
-    source = chosen.canonical()
-    cohort = Job(
-        "cohort",
-        make_cohort,
-        {
-            "source": source,
-            "fingerprint": make_source(chosen).fingerprint(),
-            "size_px": settings.size_px,
-            "split": settings.split.canonical(),
-            "seed": protocol.seed,
-            **_changes_of(settings),
-        },
-        title="cohort",
-    )
-    runs = [_run_job(protocol, cohort, replica) for replica in range(protocol.generator.replicas)]
-    needs_pool = any(arm in NEEDS_POOL for arm in protocol.arms)
-    pools: dict[int, Job] = {}
-    oracles: dict[int, Job] = {}
-    fits: dict[str, dict[int, Job]] = {arm: {} for arm in protocol.arms}
-    for repeat, seed in enumerate(protocol.seeds):
-        if needs_pool:
-            pool_config = {"fill_to": protocol.fill_to, "seed": seed}
-            run = runs[repeat % len(runs)]
-            pools[seed] = Job("pool", draw_pool, pool_config, {"cohort": cohort, "run": run}, f"pool, seed {seed}")
-        if "oracle" in protocol.arms:
-            oracle_config = {"fill_to": protocol.fill_to, "repeat": repeat, "source": source}
-            oracle_config |= {"size_px": settings.size_px, **_changes_of(settings)}
-            oracles[seed] = Job("oracle", draw_oracle, oracle_config, {"cohort": cohort}, f"oracle, seed {seed}")
-        for arm in protocol.arms:
-            fits[arm][seed] = _fit_job(protocol, arm, seed, cohort, pools.get(seed), oracles.get(seed))
-    wait_for_pool = [fits[arm][seed] for seed in protocol.seeds for arm in protocol.arms if arm in NEEDS_POOL]
-    at_once = [fits[arm][seed] for seed in protocol.seeds for arm in protocol.arms if arm not in NEEDS_POOL]
-    # Generators take longest and hold others up, so they start first; fits that need none fill the other workers.
-    jobs = [cohort, *(runs if needs_pool else []), *pools.values(), *wait_for_pool, *oracles.values(), *at_once]
-    index = {
-        "cohort": _path(cohort),
-        "runs": [_path(run) for run in runs] if needs_pool else [],
-        "pools": {str(seed): _path(job) for seed, job in pools.items()},
-        "oracle": {str(seed): _path(job) for seed, job in oracles.items()},
-        "fits": {arm: {str(seed): _path(job) for seed, job in by_seed.items()} for arm, by_seed in fits.items()},
-    }
-    return jobs, index
-
-
-def _changes_of(choice: CohortChoice) -> dict[str, Any]:
-    """Return what is done to labels and pixels, where it is not the usual: jobs without it keep their names."""
-    changes: dict[str, Any] = {}
-    if choice.labels is not None:
-        # The file may change and keep its name: the hash of the job follows what it says.
-        changes |= {"labels": choice.labels, "label_map": load_map(choice.labels).canonical()}
-    if choice.preprocessing != DEFAULT_CHAIN:
-        changes["preprocessing"] = [step.canonical() for step in choice.preprocessing]
-    return changes
-
-
-def _run_job(protocol: Protocol, cohort: Job, replica: int) -> Job:
-    chosen = protocol.generator
-    training = chosen.training.changed(seed=protocol.seed + replica)
-    config = {"algorithm": chosen.algorithm, "settings": dict(chosen.settings), "training": training.canonical()}
-    return Job("run", train_generator, config, {"cohort": cohort}, f"{chosen.algorithm}, replica {replica}")
-
-
-def _fit_job(protocol: Protocol, arm: str, seed: int, cohort: Job, pool: Job | None, oracle: Job | None) -> Job:
-    inputs = {"cohort": cohort}
-    if arm in NEEDS_POOL and pool is not None:
-        inputs["pool"] = pool
-    if arm == "oracle" and oracle is not None:
-        inputs["oracle"] = oracle
-    config = {
-        "arm": arm,
-        "fill_to": protocol.fill_to,
-        "classifier": protocol.classifier.changed(seed=seed).canonical(),
-        "augmentation": protocol.augmentation.canonical() if arm == "classical" else None,
-    }
-    # The weights behind a path may change and keep its name; jobs without any keep theirs.
-    weights = weights_sha256(protocol.classifier)
-    config |= {"weights": weights} if weights else {}
-    return Job("fit", fit_arm, config, inputs, f"{arm}, seed {seed}")
-
-
-def _path(job: Job) -> str:
-    return f"jobs/{job.folder}"
-
-
 def make_cohort(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
     """Ingest and split; the folder gets its name only when both are done."""
-    from dermsynth.cohorts.ingest import ingest
-    from dermsynth.cohorts.sources import SourceConfig
     from dermsynth.cohorts.split import SplitConfig, split
 
-    source: Any = TypeAdapter(SourceConfig).validate_python(config["source"])
     staging = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    ingest(source, config["size_px"], staging, preprocessing=_chain(config), labels=config.get("labels"))
+    _ingest(config, staging)
     split(staging, SplitConfig(**config["split"]), seed=config["seed"])
     staging.rename(out)
+
+
+def make_external(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Ingest images of another source for a test, none of which shows what the trial's cohort shows.
+
+    Raises:
+        InputError: a class that the cohort does not have.
+        LeakageError: an image, a lesion or a patient of the cohort.
+    """
+    staging = out.with_name(f"{out.name}.partial")
+    images, cohort = _ingest(config, staging), Cohort.open(inputs["cohort"])
+    strange = [name for name, count in images.counts().items() if count and name not in cohort.classes]
+    if strange:
+        raise InputError(
+            f"its images have class '{strange[0]}', and the trial's cohort has {', '.join(cohort.classes)}; "
+            "give it 'labels', a label map to these"
+        )
+    as_test = replace(images, table=images.table.with_columns(split=pl.lit("test")))
+    used = cohort.table.filter(pl.col("split").is_in(["train", "val"]))
+    check_unseen(as_test, used, str(inputs["cohort"]))
+    staging.rename(out)
+
+
+def _ingest(config: Mapping[str, Any], staging: Path) -> Cohort:
+    from dermsynth.cohorts.ingest import ingest
+
+    source: Any = TypeAdapter(SourceConfig).validate_python(config["source"])
+    shutil.rmtree(staging, ignore_errors=True)
+    return ingest(source, config["size_px"], staging, preprocessing=_chain(config), labels=config.get("labels"))
+
+
+def resize_images(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Bring a cohort or a pool to another size."""
+    from dermsynth.cohorts.resize import resize
+
+    resize(Cohort.open(inputs["images"]), config["size_px"], out)
+
+
+def alter_copies(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Add altered copies to the train part, for a generator."""
+    from dermsynth.cohorts.altered import with_altered_copies
+
+    augmentation = ClassicalAugmentation(**config["augmentation"])
+    cohort = Cohort.open(inputs["cohort"])
+    with_altered_copies(cohort, config["copies"], augmentation, out, seed=config["seed"])
+
+
+def rank_paths(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Keep, of a class's training images, those that a classifier is surest of."""
+    from dermsynth.pools.path_rank import path_rank
+
+    path_rank(inputs["fit"], Cohort.open(inputs["cohort"]), config["label"], config["keep"], out)
 
 
 def train_generator(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
@@ -139,22 +105,104 @@ def train_generator(config: Mapping[str, Any], inputs: Mapping[str, Path], out: 
 
 
 def draw_pool(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
-    """Draw what the classes lack from a generator."""
+    """Draw what the classes get from a generator, `times` as many where screens will choose."""
     from dermsynth.pools.sample import sample
 
-    counts = missing(Cohort.open(inputs["cohort"]), config["fill_to"])
+    times = config.get("times", 1)
+    wanted = _wanted(config, Cohort.open(inputs["cohort"]))
+    counts = {name: ceil(count * times) for name, count in wanted.items() if count}
     sample(inputs["run"], counts, out, seed=config["seed"])
 
 
+def translate_pool(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Translate real images, or drawn ones that are to be refined."""
+    from dermsynth.pools.translate import translate
+
+    cohort = Cohort.open(inputs["cohort"])
+    translate(inputs["run"], cohort, out, count=config["count"], label=config["label"], seed=config["seed"])
+
+
+def stage_pool(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Put drawn images beside the real ones as classes of their own."""
+    from dermsynth.pools.stage import stage
+
+    stage(Cohort.open(inputs["cohort"]), Cohort.open(inputs["pool"]), out)
+
+
+def join_pools(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Make one pool of several."""
+    from dermsynth.pools.join import join
+
+    join([Cohort.open(path) for path in inputs.values()], out)
+
+
+def screen_pool(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Keep the images that pass the screens.
+
+    Raises:
+        InputError: fewer are left of a class than the arms need.
+    """
+    from dermsynth.pools.screen import screen
+    from dermsynth.pools.screens import rules_of
+
+    cohort, pool = Cohort.open(inputs["cohort"]), Cohort.open(inputs["pool"])
+    judges = [path for name, path in inputs.items() if name.startswith("judge ")]
+    found = screen(pool, cohort, rules_of(config["rules"]), encoder=config["encoder"], classifiers=judges)
+    kept = pool.select(found.kept).counts()
+    for name, count in _wanted(config, cohort).items():
+        if kept[name] < count:
+            raise InputError(
+                f"{kept[name]} of {pool.counts()[name]} images of class '{name}' pass the screens, and {count} are "
+                f"needed; set generator.drawn to {_enough(kept[name], pool.counts()[name], count)}"
+            )
+    found.save(out)
+
+
+def _enough(kept: int, drawn: int, needed: int) -> str:
+    """Say how many times the needed images must be drawn so that enough pass, with a tenth to spare."""
+    return (
+        f"{1.1 * drawn / kept:.1f} or more" if kept else f"much more than {drawn / needed:.1f}, or choose other rules"
+    )
+
+
 def draw_oracle(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
-    """Draw what the classes lack from the phantom: new lesions of the true distribution."""
+    """Draw what the classes get from the phantom: new lesions of the true distribution."""
     from dermsynth.cohorts.ingest import ingest
 
     # A class that lacks nothing gets one image, which no arm takes: all cohorts of a trial have the same classes.
-    counts = {name: max(1, count) for name, count in missing(Cohort.open(inputs["cohort"]), config["fill_to"]).items()}
+    counts = {name: max(1, count) for name, count in _wanted(config, Cohort.open(inputs["cohort"])).items()}
     first = _ORACLE_LESIONS * (config["repeat"] + 1)
     source = PhantomConfig(**{**config["source"], "counts": counts, "first_lesion": first})
     ingest(source, config["size_px"], out, preprocessing=_chain(config))
+
+
+def predict_images(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
+    """Ask a fit about images that no one learnt from; they are its split `test`."""
+    from dermsynth.classifiers.predictions import FILE, Predictions, write_predictions
+    from dermsynth.classifiers.trained import TrainedClassifier
+
+    classifier, images = TrainedClassifier.open(inputs["fit"]), Cohort.open(inputs["images"])
+    index = {name: number for number, name in enumerate(classifier.classes)}
+    found = Predictions(
+        image_ids=images.table["image_id"].to_numpy().astype(np.str_),
+        lesion_ids=images.table["lesion_id"].to_numpy().astype(np.str_),
+        labels=np.array([index[name] for name in images.table["label"]], dtype=np.int64),
+        probabilities=classifier.probabilities(images),
+        classes=classifier.classes,
+    )
+    with artefacts.creating(out, "predictions") as draft:
+        write_predictions(draft.path / FILE, {"test": found})
+        draft.card.update(images=len(images), classifier_sha256=classifier.sha256, cohort=images.identity)
+
+
+def _wanted(config: Mapping[str, Any], cohort: Cohort) -> dict[str, int]:
+    return amount(cohort, config.get("fill_to"), config.get("add", {}))
+
+
+def of_the_generator(classifier: FitConfig) -> bool:
+    """Return whether a classifier starts from the trial's own generator, as in `discriminator:generator`."""
+    found = find(classifier.model)
+    return found.backbone.source == "run" and found.argument == OWN_GENERATOR
 
 
 def _chain(config: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -164,15 +212,17 @@ def _chain(config: Mapping[str, Any]) -> tuple[Step, ...]:
 
 def fit_arm(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
     """Train one classifier on one arm with one seed."""
-    from dermsynth.classifiers.config import FitConfig
     from dermsynth.classifiers.fit import fit
-    from dermsynth.cohorts.augment import ClassicalAugmentation
 
     cohort = Cohort.open(inputs["cohort"])
     pool, oracle = (Cohort.open(inputs[name]) if name in inputs else None for name in ("pool", "oracle"))
     classifier = FitConfig(**config["classifier"])
+    if of_the_generator(classifier):
+        first = classifier.model.removesuffix(OWN_GENERATOR)
+        classifier = classifier.changed(model=f"{first}{inputs['run']}")
     augmentation = ClassicalAugmentation(**(config["augmentation"] or {}))
-    material = Material(cohort, config["fill_to"], classifier.seed, pool, oracle, augmentation)
+    wanted = _wanted(config, cohort) if "fill_to" in config or "add" in config else {}
+    material = Material(cohort, wanted, classifier.seed, pool, oracle, augmentation)
     chosen = ARMS[config["arm"]](material)
     fit(
         chosen.cohort,
