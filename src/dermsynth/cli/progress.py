@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -27,7 +25,6 @@ from rich.table import Table
 if TYPE_CHECKING:
     from dermsynth.training.config import TrainConfig
     from dermsynth.training.estimate import Estimate
-    from dermsynth.trials.jobs import Job, Watch
 
 console = Console(stderr=True)
 _LINE_EVERY_S = 15.0
@@ -129,7 +126,7 @@ def show_estimate(algorithm: str, config: TrainConfig, found: Estimate) -> None:
         "machine": machine,
         "steps": f"{found.steps:,} of {1000 * found.step_s:,.0f} ms, {rate:,.0f} images/s",
         "memory": memory,
-        "time": f"{_duration(found.total_s)}, with {config.snapshots} looks of {found.look_s:.0f} s",
+        "time": f"{duration(found.total_s)}, with {config.snapshots} looks of {found.look_s:.0f} s",
     }
     table = Table(title=f"{algorithm}, {config.budget_kimg:g} kimg", box=None, show_header=False, title_justify="left")
     for name, text in rows.items():
@@ -141,9 +138,11 @@ def _mib(count: int) -> str:
     return f"{count / 2**20:,.0f} MiB"
 
 
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+def duration(seconds: float) -> str:
+    """Return '45 s', '12 min' or '3.4 h'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 120 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _lines(title: str, rate: _Rate) -> Callable[[int, int], None]:
@@ -158,48 +157,3 @@ def _lines(title: str, rate: _Rate) -> Callable[[int, int], None]:
             console.print(f"{title}: {done:,} of {total:,}{speed}", highlight=False)
 
     return show
-
-
-@contextmanager
-def job_table(folder: Path) -> Iterator[Watch]:
-    """Yield a function of the states of a trial's jobs that shows how many are done and what runs.
-
-    `folder` holds the jobs' folders; how far a training run is, is read from its history there.
-    """
-    started = time.monotonic()
-    if not console.is_terminal:
-        said: set[Job] = set()
-
-        def say(states: Mapping[Job, str]) -> None:
-            for job, state in states.items():
-                if state == "done" and job not in said:
-                    said.add(job)
-                    seconds = time.monotonic() - started
-                    console.print(f"{seconds:6.0f} s  {len(said):>3} of {len(states)}  {job.title}", highlight=False)
-
-        yield say
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[doing]}"))
-    with Progress(SpinnerColumn(), *columns, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task("trial", total=None, doing="")
-
-        def show(states: Mapping[Job, str]) -> None:
-            done = sum(state == "done" for state in states.values())
-            doing = [
-                job.title + _images_seen(folder / f"{job.folder}.partial" / "history.jsonl")
-                for job, state in states.items()
-                if state == "running"
-            ]
-            # A pool's queue holds more than runs at once; the first ones are those that run.
-            progress.update(task, completed=done, total=len(states), doing=" · ".join(doing[:2]))
-
-        yield show
-
-
-def _images_seen(history: Path) -> str:
-    """Return ' (12 kimg)' from the last whole line of a run's history, or nothing."""
-    try:
-        last = history.read_text(encoding="utf-8").rstrip("\n").rsplit("\n", 1)[-1]
-        return f" ({json.loads(last)['images_seen'] / 1000:.0f} kimg)"
-    except (OSError, ValueError, KeyError):
-        return ""

@@ -1,4 +1,4 @@
-"""`trial power`, `trial run`, `trial report` and `demo`: from a plan to a verdict."""
+"""`trial power`, `trial run`, `trial status`, `trial report` and `demo`: from a plan to a verdict."""
 
 from __future__ import annotations
 
@@ -25,12 +25,77 @@ def trial_run(
     seed: Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Instead of the protocol's.")] = None,
     force: ForceTrial = False,
     threads: Workers = CORES,
+    executor: Annotated[
+        str,
+        typer.Option(
+            "--executor",
+            metavar="WHERE",
+            help="local, dask://HOST:PORT, slurm, slurm:PARTITION or slurm:KEY=VALUE,…",
+        ),
+    ] = "local",
+    jobs: Annotated[
+        Path | None,
+        typer.Option(
+            "--jobs",
+            metavar="FOLDER",
+            help="Where the jobs are kept; trials may share it.",
+            show_default="jobs/ in --out",
+        ),
+    ] = None,
 ) -> None:
     """Run a trial; the same command continues a stopped one."""
-    from dermsynth.trials.protocol import load_protocol
+    from dermsynth.trials.loading import load_protocol
 
     declared = load_protocol(protocol)
-    _run(declared if seed is None else declared.changed(seed=seed), out, force=force, threads=threads)
+    declared = declared if seed is None else declared.changed(seed=seed)
+    _run(declared, out, force=force, threads=threads, executor=executor, jobs=jobs)
+
+
+@command(trial_app, "plan")
+def trial_plan(
+    protocol: Annotated[str, typer.Argument(help="A YAML file that declares the trial, or a preset.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The trial's folder: what is done there is not planned again.")
+    ] = None,
+    threads: Workers = CORES,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it, every job included, as JSON.")] = False,
+) -> None:
+    """Say what a trial would do, how long it takes and how much disk.
+
+    Every network is tried for some steps at its size. Nothing is written.
+    """
+    from rich.console import Console
+
+    from dermsynth.cli.trial_view import overview_view
+    from dermsynth.training.device import set_threads
+    from dermsynth.trials.loading import load_protocol
+    from dermsynth.trials.overview import overview
+    from dermsynth.trials.run import jobs_folder
+
+    set_threads(1)  # as each job will have
+    found = overview(load_protocol(protocol), workers=threads, jobs=None if out is None else jobs_folder(out))
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        Console(highlight=False).print(overview_view(found))
+
+
+@command(trial_app, "status")
+def trial_status(
+    trial: Annotated[Path, typer.Argument(help="The folder of a trial, running or not.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say how far a trial is: from any terminal, while it runs or later."""
+    from rich.console import Console
+
+    from dermsynth.cli.trial_view import status_view
+    from dermsynth.trials.status import read_status
+
+    status = read_status(trial)
+    if as_json:
+        typer.echo(status.model_dump_json(indent=2))
+    else:
+        Console(highlight=False).print(status_view(status))
 
 
 @command(trial_app, "report")
@@ -139,17 +204,25 @@ def demo(
 
     The same command continues a stopped one.
     """
-    from dermsynth.trials.protocol import load_protocol
+    from dermsynth.trials.loading import load_protocol
 
     _run(load_protocol("demo").changed(seed=seed), out, force=force, threads=threads)
 
 
-def _run(protocol: Protocol, out: Path, *, force: bool, threads: int) -> None:
-    from dermsynth.cli.progress import job_table
+def _run(
+    protocol: Protocol,
+    out: Path,
+    *,
+    force: bool,
+    threads: int,
+    executor: str = "local",
+    jobs: Path | None = None,
+) -> None:
+    from dermsynth.cli.trial_view import live_view
     from dermsynth.reports.report import write_report
     from dermsynth.trials.run import run_trial
 
-    with job_table(out / "jobs") as watch:
-        verdict = run_trial(protocol, out, threads=threads, force=force, watch=watch)
+    with live_view(out) as watch:
+        verdict = run_trial(protocol, out, threads=threads, executor=executor, jobs=jobs, force=force, watch=watch)
     report = write_report(out)
     typer.echo(f"{verdict.sentence}\n\nReport: {report}")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import logging
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +16,22 @@ from dermsynth.audits.cohort import audit_cohort
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
 from dermsynth.core.cores import cores
-from dermsynth.core.errors import ArtefactError, ConfigError, DermsynthError, InterruptedRunError, LeakageError
+from dermsynth.core.errors import ArtefactError, InterruptedRunError, LeakageError
 from dermsynth.core.locks import alone_in
-from dermsynth.trials.arms import missing
+from dermsynth.trials.estimates import Known, check_disk
+from dermsynth.trials.executors import LOCAL, workers_of
 from dermsynth.trials.fidelity import measure_fidelity
-from dermsynth.trials.jobs import Watch, run_jobs
+from dermsynth.trials.jobs import Job, State, Watch, run_jobs, with_inputs
+from dermsynth.trials.judging import judge_folder
+from dermsynth.trials.plan import check_against, plan
 from dermsynth.trials.protocol import Protocol
-from dermsynth.trials.verdict import Endpoint, Verdict, judge
-from dermsynth.trials.work import plan
+from dermsynth.trials.status import STATUS, Recorder
+from dermsynth.trials.verdict import Verdict
 
 PROTOCOL, INDEX, VERDICT, FIDELITY = "protocol.yaml", "index.json", "verdict.json", "fidelity.json"
 AUDIT, REPORT, JOBS = "audit.json", "report.html", "jobs"
 _CONCLUSIONS = (artefacts.CARD, REPORT, AUDIT, FIDELITY, VERDICT)
-_FILES = (*_CONCLUSIONS, INDEX, PROTOCOL)
+_FILES = (*_CONCLUSIONS, INDEX, PROTOCOL, STATUS)
 
 
 def run_trial(
@@ -40,7 +39,8 @@ def run_trial(
     out: Path | str,
     *,
     threads: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor | str = LOCAL,
+    jobs: Path | str | None = None,
     force: bool = False,
     watch: Watch = lambda states: None,
 ) -> Verdict:
@@ -48,23 +48,29 @@ def run_trial(
 
     Args:
         protocol: What to do.
-        out: `protocol.yaml`, `jobs/` (a folder per job), `index.json`, `audit.json`, `verdict.json`, `fidelity.json`
-            and `card.json`.
+        out: `protocol.yaml`, `jobs/` (a folder per job, their logs and costs), `index.json`, `status.json`,
+            `audit.json`, `verdict.json`, `fidelity.json` and `card.json`.
         threads: Worker processes of one thread each; all cores by default. Numbers do not depend on it, because every
             job runs on one thread: two jobs side by side finish sooner than one job on two threads.
-        executor: Runs the jobs instead of local processes; its workers must see `out`.
-        force: Run from nothing, deleting the trial in `out` (its files, not others beside them).
-        watch: Called several times a second with every job and its state: waiting, running or done.
+        executor: `local`, `dask://HOST:PORT`, `slurm[:…]` (see `dermsynth.trials.executors`), or an executor; its
+            workers must see `out` and `jobs` under the same paths.
+        jobs: The folder of the jobs, in place of `out/jobs`. Trials that share it share what is the same in them.
+        force: Run from nothing, deleting the trial in `out` (its files, not others beside them). A folder of jobs
+            outside of it is left as it is.
+        watch: Called several times a second with every job and its state.
 
     Raises:
         ArtefactError: `out` holds something else, and `force` is false.
         LeakageError: the audit of the cohort finds an error.
-        ConfigError: no class is smaller than `fill_to`.
-        InterruptedRunError: Ctrl-C while jobs run in local processes; the same call continues.
+        ConfigError: what is declared cannot be done with this cohort, or the executor does not answer.
+        DermsynthError: a job failed; the others are done. The same call tries it again.
+        InterruptedRunError: Ctrl-C; the same call continues.
     """
     out = Path(out).absolute()
-    jobs, index = plan(protocol)  # opens the source, so a wrong path ends here, with nothing touched
+    planned, index = plan(protocol)  # opens the source, so a wrong path ends here, with nothing touched
     _check_folder(protocol, out, force=force)
+    folder = Path(jobs).absolute() if jobs is not None else out / JOBS if force else jobs_folder(out)
+    index = _relocated(index, os.path.relpath(folder, out))
     with artefacts.explained_disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with alone_in(out):
@@ -76,23 +82,28 @@ def run_trial(
                 for name in _CONCLUSIONS:
                     (out / name).unlink(missing_ok=True)
                 artefacts.write_together(declared)
+            count = threads or cores()
+            name = executor if isinstance(executor, str) else type(executor).__name__
+            recorder = Recorder(out, with_inputs(planned), folder, name, count if executor == LOCAL else None)
 
-            def run(pool: Executor) -> None:
-                # The cohort first: whether it can be used is known before hours are spent.
-                waiting = dict.fromkeys(jobs, "waiting")
-                run_jobs(jobs[:1], out / JOBS, pool, watch=lambda states: watch({**waiting, **states}))
-                _check_cohort(protocol, open_cohort(out), out)
-                run_jobs(jobs, out / JOBS, pool, watch=watch)
+            def show(states: Mapping[Job, State]) -> None:
+                recorder(states)
+                watch({**recorder.states, **states})
 
-            if executor is not None:
-                run(executor)
-            else:
-                _run_locally(run, threads or cores(), out)
-            verdict = _judge(protocol, out, index)
-            artefacts.write_json(out / VERDICT, verdict.to_json())
-            if index["runs"]:
-                artefacts.write_json(out / FIDELITY, measure_fidelity(out, index, protocol.seed))
-            _write_card(out, protocol)
+            with _recorded(recorder, out):
+                with workers_of(executor, count, folder) as workers:
+                    # The cohort first: whether it can be used is known before hours are spent.
+                    run_jobs(planned[:1], folder, workers, watch=show)
+                    cohort = open_cohort(out)
+                    _check_cohort(protocol, cohort, out)
+                    left = [job for job in with_inputs(planned) if not (folder / job.folder).exists()]
+                    check_disk(left, Known.of(cohort), folder)
+                    run_jobs(planned, folder, workers, watch=show)
+                verdict = judge_folder(protocol, out, index)
+                artefacts.write_json(out / VERDICT, verdict.to_json())
+                if index["runs"]:
+                    artefacts.write_json(out / FIDELITY, measure_fidelity(out, index, protocol.seed))
+                _write_card(out, protocol)
     return verdict
 
 
@@ -103,7 +114,7 @@ def judge_trial(out: Path | str) -> Verdict:
     out = Path(out)
     artefacts.read_card(out, "trial")
     protocol = load_yaml(Protocol, out / PROTOCOL)
-    verdict = _judge(protocol, out, json.loads((out / INDEX).read_text(encoding="utf-8")))
+    verdict = judge_folder(protocol, out, json.loads((out / INDEX).read_text(encoding="utf-8")))
     artefacts.write_json(out / VERDICT, verdict.to_json())
     return verdict
 
@@ -128,6 +139,23 @@ def _check_folder(protocol: Protocol, out: Path, *, force: bool) -> None:
         )
 
 
+def jobs_folder(out: Path) -> Path:
+    """Return where the jobs of the trial in `out` are, or will be if none is there."""
+    with contextlib.suppress(OSError, ValueError, LookupError):
+        known = json.loads((out / INDEX).read_text(encoding="utf-8"))["cohort"]
+        return Path(os.path.normpath(out.absolute() / known)).parent
+    return out.absolute() / JOBS
+
+
+def _relocated(index: Any, folder: str) -> Any:
+    """Return an index with `folder`, as it is reached from the trial's, in place of `jobs`."""
+    if isinstance(index, dict):
+        return {key: _relocated(value, folder) for key, value in index.items()}
+    if isinstance(index, list):
+        return [_relocated(value, folder) for value in index]
+    return f"{folder}/{index.removeprefix(f'{JOBS}/')}" if isinstance(index, str) else index
+
+
 def _clear(out: Path) -> None:
     """Delete what a trial writes into its folder, and nothing else."""
     shutil.rmtree(out / JOBS, ignore_errors=True)
@@ -135,20 +163,31 @@ def _clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def _recorded(recorder: Recorder, out: Path) -> Iterator[None]:
+    """Note in the status file how the block ended; turn Ctrl-C into an error that says how to continue."""
+    try:
+        yield
+    except (KeyboardInterrupt, InterruptedRunError):
+        recorder.end("stopped")
+        raise InterruptedRunError(
+            f"stopped; what is done is kept in {out}: run the same command again to continue"
+        ) from None
+    except Exception as error:
+        recorder.end("failed", " ".join(str(error).split()))
+        raise
+    recorder.end("finished")
+
+
 def _check_cohort(protocol: Protocol, cohort: Cohort, out: Path) -> None:
-    """Write `audit.json`; raise LeakageError for an error in it, ConfigError if no class is smaller than `fill_to`."""
+    """Write `audit.json`; raise LeakageError for an error in it, ConfigError for what the cohort cannot give."""
     findings = audit_cohort(cohort)
     artefacts.write_json(out / AUDIT, [finding.to_json() for finding in findings])
     for finding in findings:
         # A leaky split is declared in the protocol, and marked in verdict and report.
         if finding.severity == "error" and not (cohort.leaky and finding.finding.endswith("in two parts")):
             raise LeakageError(f"{cohort.path}: {finding.finding} ({finding.count}): {finding.detail}")
-    if not sum(missing(cohort, protocol.fill_to).values()):
-        smallest = min(cohort.part("train").counts().values())
-        raise ConfigError(
-            f"fill_to is {protocol.fill_to}, but the smallest class has {smallest} training images already, so no arm "
-            "would be enlarged; choose a larger number"
-        )
+    check_against(protocol, cohort)
 
 
 def _write_card(out: Path, protocol: Protocol) -> None:
@@ -159,66 +198,3 @@ def _write_card(out: Path, protocol: Protocol) -> None:
     }
     card = {"kind": "trial", "dermsynth": __version__, "protocol_sha256": protocol.digest()}
     artefacts.write_json(out / artefacts.CARD, {**card, "versions": artefacts.versions(), "files": files})
-
-
-def _judge(protocol: Protocol, out: Path, index: Mapping[str, Any]) -> Verdict:
-    fits = {
-        arm: {int(seed): out / folder for seed, folder in by_seed.items()} for arm, by_seed in index["fits"].items()
-    }
-    first = {arm: next(iter(by_seed.values())) for arm, by_seed in fits.items()}
-    return judge(
-        fits,
-        Endpoint(**protocol.endpoint.model_dump(), seed=protocol.seed),
-        control=protocol.control,
-        treatment=protocol.treatment,
-        name=protocol.name,
-        generators=len(index["runs"]),
-        train_counts={arm: artefacts.read_card(folder, "fit")["train_counts"] for arm, folder in first.items()},
-        leaky=Cohort.open(out / index["cohort"]).leaky,
-    )
-
-
-def _run_locally(run: Callable[[Executor], None], count: int, out: Path) -> None:
-    # Spawned, not forked: a forked child of a process that has threads may hang, and inherits torch's thread settings.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
-    others = set(multiprocessing.active_children())
-    try:
-        run(pool)
-    except BaseException as error:
-        # Nobody waits for what still runs: a generator in training saves its state, other jobs leave nothing.
-        workers = [child for child in multiprocessing.active_children() if child not in others]
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join()
-        if isinstance(error, KeyboardInterrupt):
-            raise InterruptedRunError(
-                f"stopped; what is done is kept in {out}: run the same command again to continue"
-            ) from None
-        if isinstance(error, BrokenProcessPool):
-            raise DermsynthError(
-                f"a worker process died, perhaps for want of memory; what is done is kept in {out}: "
-                "run the same command again, with fewer --threads if memory is short "
-                "(a script must call this below if __name__ == '__main__')"
-            ) from None
-        raise
-    pool.shutdown()
-
-
-def _start_worker() -> None:
-    """Set up a worker process: one thread, no reaction to Ctrl-C (the parent decides), no life after the parent."""
-    from dermsynth.training.device import set_threads
-
-    set_threads(1)
-    logging.getLogger("dermsynth").addHandler(logging.NullHandler())  # the report tells what the monitors noticed
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
