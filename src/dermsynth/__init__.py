@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from dermsynth.training.config import TrainConfig
     from dermsynth.training.loop import train
     from dermsynth.trials.arms import ARMS, Material
-    from dermsynth.trials.protocol import Protocol, load_protocol
+    from dermsynth.trials.loading import load_protocol
+    from dermsynth.trials.protocol import Protocol
     from dermsynth.trials.run import judge_trial, run_trial
     from dermsynth.trials.verdict import Endpoint, judge
 
@@ -67,7 +68,7 @@ _PUBLIC = {
     "judge": "trials.verdict",
     "judge_trial": "trials.run",
     "load_paper": "audits.paper",
-    "load_protocol": "trials.protocol",
+    "load_protocol": "trials.loading",
     "measure": "pools.measure",
     "predict": "classifiers.apply",
     "rules_of": "pools.screens",

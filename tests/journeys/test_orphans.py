@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.journeys.commands import TRIAL, dermsynth, start
 
-from dermsynth.trials.protocol import load_protocol
+from dermsynth.trials.loading import load_protocol
 from dermsynth.trials.run import run_trial
 
 pytestmark = [

@@ -128,7 +128,7 @@ def test_a_fill_to_that_enlarges_nothing_is_refused_before_training(work: Path) 
 
 
 def test_another_seed_draws_other_lesions(work: Path) -> None:
-    from dermsynth.trials.protocol import load_protocol
+    from dermsynth.trials.loading import load_protocol
     from dermsynth.trials.plan import plan
 
     protocol = load_protocol(work / "trial.yaml")

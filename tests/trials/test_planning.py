@@ -12,9 +12,10 @@ from tests.trials.earlier import SMALL, earlier_trial
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core.errors import ArtefactError, ConfigError, InputError
 from dermsynth.metrics.power import Noise
+from dermsynth.trials.loading import PRESETS
 from dermsynth.trials.plan import plan as jobs_of
 from dermsynth.trials.power import Plan, forecast, noise_like, planned
-from dermsynth.trials.protocol import PRESETS, Protocol
+from dermsynth.trials.protocol import Protocol
 from dermsynth.trials.verdict import Declared
 from dermsynth.trials.work import make_cohort as job_of_cohort
 

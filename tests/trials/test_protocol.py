@@ -9,7 +9,7 @@ import yaml
 from tests.journeys.commands import TRIAL
 
 from dermsynth.core.errors import ConfigError
-from dermsynth.trials.protocol import PRESETS, load_protocol
+from dermsynth.trials.loading import PRESETS, load_protocol
 
 
 def load(tmp_path: Path, text: str) -> object:

@@ -79,6 +79,11 @@ def parse_named(text: str, kinds: Mapping[str, type[ConfigT]], option: str) -> C
 
 def load_yaml(model: type[ConfigT], path: Path) -> ConfigT:
     """Read a YAML file as `model`; raises ConfigError as `parse` does, also for a file that is no YAML mapping."""
+    return parse(model, read_mapping(path), str(path))
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return what a YAML file of 'key: value' lines says; raises ConfigError for any other file."""
     try:
         values = read_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
@@ -87,7 +92,7 @@ def load_yaml(model: type[ConfigT], path: Path) -> ConfigT:
         raise ConfigError(f"{path}: cannot be read as text ({error})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected 'key: value' lines, found {type(values).__name__}")
-    return parse(model, values, str(path))
+    return values
 
 
 def read_yaml(text: str, where: str) -> Any:

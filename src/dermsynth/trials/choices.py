@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from dermsynth.classifiers.config import FitConfig
 from dermsynth.cohorts.labels import load_map
 from dermsynth.cohorts.sources import SourceConfig
 from dermsynth.core.config import Config, nearest
@@ -49,6 +50,7 @@ class ArmChoice(Config):
     fill_to: int | None = Field(None, ge=1, description="instead of the trial's amount")
     add: dict[str, int] = Field(default_factory=dict, description="instead of the trial's amount")
     generator: GeneratorChoice | None = Field(None, description="keys that stand over the trial's generator")
+    classifier: FitConfig | None = Field(None, description="keys that stand over the trial's classifier")
     varied: dict[str, float | str] = Field(default_factory=dict, description="what a grid (`each`) set here")
 
     @model_validator(mode="before")
@@ -83,12 +85,12 @@ class ArmChoice(Config):
         return self.arm if said == {"arm": self.arm, "name": self.arm} else said
 
 
-def arm_blocks(arms: Any, generator: Any) -> Any:
-    """Return the entries of `arms` as they are validated: grids expanded, generators laid over the trial's.
+def arm_blocks(arms: Any, generator: Any, classifier: Any) -> Any:
+    """Return the entries of `arms` as they are validated: grids expanded, blocks laid over the trial's.
 
     Args:
         arms: What the file has under `arms`.
-        generator: What it has under `generator`.
+        generator: What it has under `generator`; `classifier`: likewise.
 
     Raises:
         ValueError: a grid that is none.
@@ -98,8 +100,9 @@ def arm_blocks(arms: Any, generator: Any) -> Any:
     blocks = []
     for entry in arms:
         for block in _expanded(entry) if isinstance(entry, Mapping) else [entry]:
-            if isinstance(block, dict) and isinstance(block.get("generator"), Mapping):
-                block["generator"] = _laid_over(generator or {}, block["generator"])
+            for key, base in (("generator", generator), ("classifier", classifier)):
+                if isinstance(block, dict) and isinstance(block.get(key), Mapping):
+                    block[key] = overlaid(base or {}, block[key])
             blocks.append(block)
     return blocks
 
@@ -133,20 +136,20 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
-def _laid_over(base: Any, over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a block with another's keys over it; another algorithm's settings do not stay."""
-    under = base.canonical() if isinstance(base, Config) else dict(base)
-    if "algorithm" in over and over["algorithm"] != under.get("algorithm", "dcgan"):
-        under.pop("settings", None)
-    return overlaid(under, over)
+def overlaid(base: Any, over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a block with another's keys over it, block by block: what `over` does not name stays.
 
-
-def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with the values of `over`, block by block: what `over` does not name stays."""
-    found = dict(base)
+    A block of another kind replaces the whole block, and another algorithm does not inherit settings.
+    """
+    found = base.canonical() if isinstance(base, Config) else dict(base)
+    if over.get("kind", found.get("kind")) != found.get("kind"):
+        return dict(over)
+    if "algorithm" in over and over["algorithm"] != found.get("algorithm", "dcgan"):
+        found.pop("settings", None)
     for key, value in over.items():
         inner = found.get(key)
-        found[key] = overlaid(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+        nested = isinstance(inner, Mapping | Config) and isinstance(value, Mapping)
+        found[key] = overlaid(inner, value) if nested else value
     return found
 
 

@@ -73,11 +73,13 @@ def _pairs(protocol: Protocol, out: Path, index: Mapping[str, Any], treatment: s
     arms, found = (treatment, protocol.control), []
     redraws = {"resamples": endpoint.resamples, "seed": endpoint.seed}
     of_classifier = {MAIN: index["fits"], **index["further"]}
-    for name in protocol.classifiers:
+    both = [name for name in protocol.classifiers if set(arms) <= set(of_classifier[name])]
+    for name in both:
         two = _two(out, of_classifier[name], arms)
         found.append(elsewhere("classifier", name, two, endpoint.split, **redraws))
     for test, by_classifier in index["tests"].items():
-        for classifier, by_arm in by_classifier.items():
+        for classifier in (MAIN, *both):
+            by_arm = by_classifier[classifier]
             name = test if classifier == MAIN else f"{test}, {classifier}"
             if protocol.tests[test].source is not None:
                 found.append(elsewhere("test", name, _two(out, by_arm, arms), "test", **redraws))

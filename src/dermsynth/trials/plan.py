@@ -63,8 +63,12 @@ class _Planning:
             if arm.name in self.syntheses:
                 self.pools[arm.name] = {seed: self._pool(arm, r, seed) for r, seed in enumerate(protocol.seeds)}
         self.fits = {
-            name: {arm.name: self._fits_of(name, classifier, arm) for arm in protocol.arms}
-            for name, classifier in protocol.all_classifiers.items()
+            name: {
+                arm.name: self._fits_of(name, protocol.classifiers_of(arm)[name], arm)
+                for arm in protocol.arms
+                if name in protocol.classifiers_of(arm)
+            }
+            for name in (MAIN, *protocol.classifiers)
         }
         self.test_images: dict[str, dict[int, Job]] = {}
         self.tests = {name: self._test(name) for name in protocol.tests}
@@ -75,8 +79,8 @@ class _Planning:
         pools = _once(job for by_seed in self.pools.values() for job in by_seed.values())
         images = _once(job for by_seed in self.test_images.values() for job in by_seed.values())
         oracles = _once(job for by_seed in self.oracles.values() for job in by_seed.values())
-        seeds, arms = self.protocol.seeds, self.protocol.arms
-        fits = [by_arm[arm.name][seed] for by_arm in self.fits.values() for seed in seeds for arm in arms]
+        seeds = self.protocol.seeds
+        fits = [by_seed[seed] for by_arm in self.fits.values() for seed in seeds for by_seed in by_arm.values()]
         wait_for_pool = [job for job in fits if "pool" in job.inputs or "run" in job.inputs]
         at_once = [job for job in fits if job not in wait_for_pool]
         predictions = [
@@ -196,6 +200,7 @@ class _Planning:
                     for seed in seeds
                 }
                 for arm, by_seed in of_arm.items()
+                if arm in fits
             }
             for classifier, fits in self.fits.items()
         }

@@ -21,7 +21,8 @@ from dermsynth.core.errors import InputError
 from dermsynth.metrics.lesions import Lesions
 from dermsynth.metrics.power import Design, Noise
 from dermsynth.trials.evidence import Evidence
-from dermsynth.trials.protocol import PRESETS, Protocol, load_protocol
+from dermsynth.trials.loading import PRESETS, load_protocol
+from dermsynth.trials.protocol import Protocol
 from dermsynth.trials.verdict import Declared
 
 POWERS = (0.8, 0.9)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
 import yaml
@@ -16,7 +15,7 @@ from dermsynth.cohorts.preprocess import DEFAULT_CHAIN, Chain
 from dermsynth.cohorts.sources import SourceConfig
 from dermsynth.cohorts.sources.phantom import PhantomConfig
 from dermsynth.cohorts.split import SplitConfig
-from dermsynth.core.config import Config, load_yaml, nearest
+from dermsynth.core.config import Config
 from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.trials.arms import ALTERS, ENLARGES, NEEDS_POOL
 from dermsynth.trials.choices import ArmChoice, BestOnVal, TestChoice, arm_blocks
@@ -78,7 +77,7 @@ class Protocol(Config):
     @classmethod
     def _expand_arms(cls, given: Any) -> Any:
         if isinstance(given, dict) and "arms" in given:
-            return {**given, "arms": arm_blocks(given["arms"], given.get("generator"))}
+            return {**given, "arms": arm_blocks(given["arms"], given.get("generator"), given.get("classifier"))}
         return given
 
     @model_validator(mode="after")
@@ -101,13 +100,13 @@ class Protocol(Config):
             )
         if "oracle" in recipes and self.cohort.labels is not None:
             raise ValueError("arm 'oracle' draws the phantom's own classes; remove it or cohort.labels")
-        altering = [arm.name for arm in self.arms if arm.arm in ALTERS]
-        for name, classifier in self.all_classifiers.items():
-            if altering and not find(classifier.model).learns_in_steps:
-                raise ValueError(
-                    f"arm '{altering[0]}' alters or weights images, and {name}'s model '{classifier.model}' takes "
-                    "them as they are; remove the arm or choose another model"
-                )
+        for arm in self.arms:
+            for classifier in self.classifiers_of(arm).values():
+                if arm.arm in ALTERS and not find(classifier.model).learns_in_steps:
+                    raise ValueError(
+                        f"arm '{arm.name}' alters or weights images, and the model '{classifier.model}' takes them as "
+                        "they are; remove the arm or choose another model"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -165,6 +164,7 @@ class Protocol(Config):
     @model_validator(mode="after")
     def _one_seed(self) -> Self:
         places: dict[str, FitConfig | PhantomConfig] = {"classifier": self.classifier}
+        places |= {f"arm '{arm.name}': classifier": arm.classifier for arm in self.arms if arm.classifier}
         places |= {f"classifiers.{name}": chosen for name, chosen in self.classifiers.items()}
         if isinstance(self.cohort.source, PhantomConfig):
             places["cohort.source"] = self.cohort.source
@@ -178,10 +178,12 @@ class Protocol(Config):
         """Return the arms among which the treatment is; one, unless val chooses."""
         return (self.treatment,) if isinstance(self.treatment, str) else self.treatment.best_on_val
 
-    @property
-    def all_classifiers(self) -> dict[str, FitConfig]:
-        """Return every classifier by name; the first one is that of the verdict."""
-        return {MAIN: self.classifier, **self.classifiers}
+    def classifiers_of(self, arm: ArmChoice) -> dict[str, FitConfig]:
+        """Return the classifiers that are fitted on an arm by name; the first one is that of the verdict.
+
+        An arm with a classifier of its own is about that one: no other is fitted on it.
+        """
+        return {MAIN: arm.classifier} if arm.classifier else {MAIN: self.classifier, **self.classifiers}
 
     def arm(self, name: str) -> ArmChoice:
         """Return an arm by its name."""
@@ -213,24 +215,3 @@ class Protocol(Config):
     def to_yaml(self) -> str:
         """Return the whole protocol, defaults included, as YAML."""
         return yaml.safe_dump(self.canonical(), sort_keys=False, allow_unicode=True)
-
-
-def load_protocol(path_or_preset: Path | str) -> Protocol:
-    """Return the protocol in a YAML file, or a preset by its name.
-
-    Raises:
-        ConfigError: no such file or preset, an unknown key (with the nearest known one), or a value out of range.
-    """
-    path = Path(path_or_preset)
-    return load_yaml(Protocol, path if path.suffix in (".yaml", ".yml") else preset(str(path_or_preset)))
-
-
-PRESETS = Path(__file__).parent / "presets"
-
-
-def preset(name: str) -> Path:
-    """Return the path of a protocol that comes with dermsynth; raises ConfigError that suggests the nearest."""
-    names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
-    if name not in names:
-        raise ConfigError(f"no preset '{name}'; {nearest(name, names)}")
-    return PRESETS / f"{name}.yaml"
