@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from dermsynth.classifiers.predictions import Predictions, write_predictions
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
 from dermsynth.core.randomness import numpy_generator
-from dermsynth.trials.verdict import Endpoint, judge
+from dermsynth.trials.costs import COSTS, Cost, write_cost
+from dermsynth.trials.looks import as_published, elsewhere
+from dermsynth.trials.verdict import ArmFacts, Context, Endpoint, judge
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 TRAIN = {"akiec": 14, "bcc": 18, "bkl": 26, "df": 8, "mel": 24, "nv": 60, "vasc": 9}
@@ -32,8 +35,13 @@ def fabricate(
     source: str = "phantom",
     licence: str | None = "CC-BY-NC-4.0",
     name: str = "fabricated",
+    looked_elsewhere: bool = False,
 ) -> Path:
-    """Write a trial folder and return it."""
+    """Write a trial folder and return it.
+
+    An arm is a recipe, or a recipe with what a grid set, such as `hybrid fill_to=20`. `looked_elsewhere`: with another
+    classifier, in groups by sex, and tested as published.
+    """
     jobs = folder / "jobs"
     jobs.mkdir(parents=True)
     tests = _counts(test_images)
@@ -59,10 +67,13 @@ def fabricate(
     fits: dict[str, dict[int, Path]] = {arm: {} for arm in arms}
     for arm in arms:
         for seed in seeds:
-            out = jobs / f"fit-{arm}-{seed}"
+            out = jobs / f"fit-{arm.replace(' ', '-')}-{seed}"
             _fit(out, table, arm, seed)
             fits[arm][seed] = out
             index["fits"].setdefault(arm, {})[str(seed)] = f"jobs/{out.name}"
+    context = Context(arms={arm: _facts(arm) for arm in arms})
+    if looked_elsewhere:
+        context = replace(context, **_elsewhere(jobs, table, index, fits, seeds))
     artefacts.write_json(folder / "index.json", index)
     verdict = judge(
         fits,
@@ -71,7 +82,7 @@ def fabricate(
         treatment="hybrid",
         name=name,
         generators=1,
-        train_counts={arm: _train_counts(arm) for arm in arms},
+        context=context,
     )
     artefacts.write_json(folder / "verdict.json", verdict.to_json())
     (folder / "protocol.yaml").write_text(
@@ -113,8 +124,61 @@ def add_findings(folder: Path, *messages: str) -> None:
     _write_lines(run / "findings.jsonl", lines)
 
 
-def _train_counts(arm: str) -> dict[str, int]:
-    return {c: max(n, TARGET) for c, n in TRAIN.items()} if arm in ENLARGED else TRAIN
+def add_costs(folder: Path) -> None:
+    """Let every job of a trial have kept what it cost."""
+    (folder / "jobs" / COSTS).mkdir()
+    for place, job in enumerate(sorted(folder.glob("jobs/*-*/"))):
+        kind = job.name.partition("-")[0]
+        seconds = 10.0 + place
+        cost = Cost(
+            job=job.name,
+            kind=kind,
+            title=f"{kind} {place}",
+            wall_s=seconds,
+            processor_s=seconds,
+            peak_bytes=500 * 2**20,
+            energy_wh=seconds / 360,
+            host="somewhere",
+            threads=1,
+        )
+        write_cost(folder / "jobs", cost)
+
+
+def _facts(arm: str) -> ArmFacts:
+    recipe, *settings = arm.split()
+    varied = {key: float(value) for key, value in (one.split("=") for one in settings)}
+    return ArmFacts(recipe, varied, _train_counts(recipe))
+
+
+def _elsewhere(
+    jobs: Path, table: pl.DataFrame, index: dict[str, Any], fits: dict[str, dict[int, Path]], seeds: tuple[int, ...]
+) -> dict[str, Any]:
+    """Return the columns and pairs of a context: groups by sex, another classifier, and the test as published."""
+    test = table.filter(pl.col("split") == "test")
+    sexes = ["female", "male"] * len(test)
+    columns = {"sex": dict(zip(test["image_id"].to_list(), sexes, strict=False))}
+    two = ("hybrid", "oversampled")
+    further: dict[str, dict[int, Path]] = {arm: {} for arm in two}
+    drawn: dict[int, Path] = {}
+    for seed in seeds:
+        for arm in two:
+            further[arm][seed] = jobs / f"fit-resnet18-{arm}-{seed}"
+            _fit(further[arm][seed], table, arm, seed + 100)
+        drawn[seed] = jobs / f"fit-drawn-{seed}"
+        _fit(drawn[seed], test.with_columns(image_id="drawn" + pl.col("image_id")), "oracle", seed + 200)
+    index["further"] = {
+        "resnet18": {arm: {str(seed): f"jobs/{path.name}" for seed, path in by.items()} for arm, by in further.items()}
+    }
+    redraws = {"resamples": 200, "seed": 0}
+    pairs = [
+        elsewhere("classifier", "resnet18", further, "test", **redraws),
+        as_published("with synthetic", {arm: fits[arm] for arm in two}, drawn, "test"),
+    ]
+    return {"columns": columns, "pairs": pairs}
+
+
+def _train_counts(recipe: str) -> dict[str, int]:
+    return {c: max(n, TARGET) for c, n in TRAIN.items()} if recipe in ENLARGED else TRAIN
 
 
 def _counts(images: int) -> dict[str, int]:
@@ -194,18 +258,22 @@ def _fit(out: Path, table: pl.DataFrame, arm: str, seed: int) -> None:
     generator = numpy_generator(seed, f"fit {arm}")
     shared = numpy_generator(0, "difficulty").normal(size=(table.height, len(CLASSES)))
     found = {}
-    for split in ("val", "test"):
+    facts = _facts(arm)
+    skill = SKILL[facts.recipe] + sum(float(value) for value in facts.settings.values()) / 100
+    for split in table["split"].unique(maintain_order=True).drop_nulls():
+        if split == "train":
+            continue
         where = (table["split"] == split).to_numpy()
         rows = table.filter(pl.col("split") == split)
         labels = np.array([CLASSES.index(label) for label in rows["label"]])
-        logits = SKILL[arm] * np.eye(len(CLASSES))[labels] + 0.6 * shared[where]
+        logits = skill * np.eye(len(CLASSES))[labels] + 0.6 * shared[where]
         logits += 0.5 * generator.normal(size=logits.shape)
         p = np.exp(2 * logits)
         p /= p.sum(axis=1, keepdims=True)
         found[split] = Predictions(np.array(rows["image_id"]), np.array(rows["lesion_id"]), labels, p, CLASSES)
     with artefacts.creating(out, "fit") as draft:
         write_predictions(draft.path / "predictions.parquet", found)
-        top = 0.35 + 0.12 * SKILL[arm]
+        top = 0.35 + 0.12 * skill
         lines = [
             {"images_seen": 640 * i, "loss": 2 * np.exp(-i / 8), "val_balanced_accuracy": top - 0.4 * np.exp(-i / 5)}
             for i in range(1, 21)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dermsynth.reports import numbers, results
+from dermsynth.reports import comparisons, numbers
 from dermsynth.reports.evidence import read_trial
 from dermsynth.reports.report import render
 
@@ -21,7 +21,7 @@ def verdict(finished_trial: Path) -> dict[str, list[dict[str, object]]]:
 def test_every_comparison_is_shown_with_the_p_value_it_is_decided_on(
     finished_trial: Path, verdict: dict[str, list[dict[str, object]]]
 ) -> None:
-    shown = {(row["arm"], row["against"]): row for row in results.forests(read_trial(finished_trial))["rows"]}
+    shown = {(row["arm"], row["against"]): row for row in comparisons.forests(read_trial(finished_trial))["rows"]}
     assert len(shown) == len(verdict["comparisons"])
     for comparison in verdict["comparisons"]:
         row = shown[comparison["arm"], comparison["against"]]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -119,7 +120,19 @@ def test_the_outcome_is_told_by_word_and_sign(page: Page) -> None:
 
 @pytest.mark.parametrize(
     "section",
-    ["comparisons", "arms", "classes", "data", "images", "training", "fidelity", "audit", "ran", "reading"],
+    [
+        "comparisons",
+        "robustness",
+        "arms",
+        "classes",
+        "data",
+        "images",
+        "training",
+        "fidelity",
+        "audit",
+        "ran",
+        "reading",
+    ],
 )
 def test_every_section_is_there_and_reachable(page: Page, section: str) -> None:
     assert section in [attributes.get("id") for attributes in page.all("section")]
@@ -129,18 +142,31 @@ def test_every_section_is_there_and_reachable(page: Page, section: str) -> None:
 def test_ids_are_unique_and_every_reference_has_its_target(html: str, page: Page) -> None:
     ids = Counter(attributes["id"] for _, attributes in page.tags if "id" in attributes)
     assert max(ids.values()) == 1
-    references = {a["href"][1:] for a in page.all("a")} | set(re.findall(r"url\(#([^)]+)\)", html))
-    labels = {attributes["aria-labelledby"] for _, attributes in page.tags if "aria-labelledby" in attributes}
+    references = {a["href"][1:] for a in page.all("a") if a["href"].startswith("#")} | set(
+        re.findall(r"url\(#([^)]+)\)", html)
+    )
+    labels = {name for _, attributes in page.tags for name in attributes.get("aria-labelledby", "").split()}
     assert references | labels <= set(ids)
+
+
+def test_headings_skip_no_level(page: Page) -> None:
+    levels = [int(name[1]) for name, _ in page.tags if re.fullmatch(r"h[1-6]", name)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_the_page_has_one_of_every_landmark(page: Page) -> None:
+    assert [len(page.all(name)) for name in ("header", "nav", "main", "footer")] == [1, 1, 1, 1]
 
 
 def test_figures_images_and_tables_are_described(page: Page) -> None:
     plots = [attributes for attributes in page.all("svg") if attributes.get("class") == "plot"]
     assert len(plots) >= 12
-    assert all(len(attributes["aria-label"]) > 20 for attributes in plots)
+    assert all(attributes["aria-labelledby"].split() for attributes in plots)
     assert all(attributes["alt"] for attributes in page.all("img"))
     assert len(page.all("table")) == len(page.all("caption"))
-    assert all(attributes.get("scope") in ("row", "col") for attributes in page.all("th"))
+    assert all(attributes.get("scope") in ("row", "col", "colgroup") for attributes in page.all("th"))
 
 
 def test_the_confusion_matrices_state_their_orientation(page: Page) -> None:
@@ -191,7 +217,9 @@ def test_names_are_escaped(least_page: Page) -> None:
 
 
 def test_sections_without_their_file_are_absent(least_page: Page) -> None:
-    assert {"fidelity", "audit"}.isdisjoint(attributes.get("id") for attributes in least_page.all("section"))
+    assert {"fidelity", "audit", "elsewhere", "doses", "costs"}.isdisjoint(
+        attributes.get("id") for attributes in least_page.all("section")
+    )
 
 
 def test_with_one_seed_the_interval_is_said_to_leave_training_out(least_page: Page) -> None:
@@ -214,9 +242,15 @@ def test_jobs_without_samples_and_history_are_handled(least: Path, tmp_path: Pat
     assert "kept no samples and no history" in Page(write_report(trial).read_text(encoding="utf-8")).text
 
 
-def test_the_generator_is_shown_beside_real_images(page: Page) -> None:
-    labels = [attributes.get("aria-label", "") for attributes in page.all("svg")]
-    assert "kernel distance over images seen: from 40.00 to 0.14; real images: -0.01." in labels
+def figures_of(html: str) -> list[str]:
+    """Return what every figure says to those who do not see it."""
+    found = re.findall(r'<title id="[^"]*-title">(.*?)</title>(?:<desc[^>]*>(.*?)</desc>)?', html)
+    return [f"{title}: {description}" for title, description in found]
+
+
+def test_the_generator_is_shown_beside_real_images(html: str, page: Page) -> None:
+    labels = figures_of(html)
+    assert "kernel distance over images seen: From 40.00 to 0.14; real images: -0.01." in labels
     assert [label for label in labels if label.startswith(("diversity over", "coverage over"))]
     assert "The ring marks the snapshot that was kept" in page.text
 
@@ -242,7 +276,7 @@ def test_every_loss_of_an_algorithm_is_drawn(least: Path, tmp_path: Path) -> Non
     card = json.loads((run / "card.json").read_text())
     del card["files"]["history.jsonl"]
     artefacts.write_json(run / "card.json", card)
-    labels = [a.get("aria-label", "") for a in Page(write_report(trial).read_text(encoding="utf-8")).all("svg")]
+    labels = figures_of(write_report(trial).read_text(encoding="utf-8"))
     assert "loss over images seen: flow from 1.00 to 0.25; own term from 0.50 to 0.50." in labels
     assert not [label for label in labels if label.startswith("mean score")]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from dermsynth.classifiers.predictions import Predictions, read_predictions
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
 from dermsynth.core.errors import ArtefactError, InputError
+from dermsynth.trials.costs import Cost, read_costs
 
-SCHEMA = 2
+SCHEMAS = (2, 3)
+"""Of verdicts that this report reads; what the older one has not is not shown."""
 _NEEDED = ("trial", "sentence", "outcome", "treatment", "control", "endpoint", "seeds", "classes", "test", "arms")
 
 Card = Mapping[str, Any]
@@ -63,10 +65,11 @@ class Evidence:
     Attributes:
         verdict: `verdict.json`.
         protocol: The text of `protocol.yaml`.
-        cohort: The split cohort; `pools`: seed -> synthetic images.
+        cohort: The split cohort; `pools`: seed -> synthetic images of the treatment, or of the first arm that has some.
         runs: The generator's replicas; `fits`: arm -> seed -> fit.
         jobs: Every artefact folder in the order in which data passed through them.
         fidelity, audit: `fidelity.json` and `audit.json`, or None where absent.
+        costs: What jobs cost, by the names of their folders, as far as known.
     """
 
     verdict: Mapping[str, Any]
@@ -78,6 +81,7 @@ class Evidence:
     jobs: list[Job]
     fidelity: Mapping[str, Any] | None
     audit: list[Mapping[str, Any]] | None
+    costs: dict[str, Cost]
 
     @property
     def seeds(self) -> list[int]:
@@ -91,6 +95,10 @@ class Evidence:
         found = (c for c in self.verdict["comparisons"] if c["arm"] == treatment and c["against"] == control)
         comparison: Mapping[str, Any] = next(found)
         return comparison
+
+    def recipe_of(self, arm: str) -> str:
+        """Return the recipe of an arm, which has its name unless the protocol gave it another."""
+        return str(self.verdict["arms"][arm].get("recipe") or arm)
 
 
 def read_trial(trial: Path) -> Evidence:
@@ -109,7 +117,12 @@ def read_trial(trial: Path) -> Evidence:
         if entry not in index:
             raise ArtefactError(f"{trial / 'index.json'}: has no '{entry}'; run the trial again")
     cohort = Cohort.open(trial / index["cohort"])
-    pools = {int(seed): Cohort.open(trial / name) for seed, name in index["pools"].items()}
+    every_pool = index.get("pools_of") or {verdict["treatment"]: index["pools"]}
+    seed_of = {name: int(seed) for by_seed in every_pool.values() for seed, name in by_seed.items()}
+    opened = {name: Cohort.open(trial / name) for name in seed_of}
+    # The treatment's; those of another arm where the treatment has none.
+    of_arm = every_pool.get(verdict["treatment"]) or index["pools"]
+    pools = {int(seed): opened[name] for seed, name in of_arm.items()}
     runs = [_run(trial / name) for name in index["runs"]]
     fits = {
         arm: {int(seed): _fit(trial / name, verdict) for seed, name in by_seed.items()}
@@ -119,6 +132,8 @@ def read_trial(trial: Path) -> Evidence:
         for seed in verdict["seeds"]:
             if int(seed) not in fits.get(arm, {}):
                 raise ArtefactError(f"{trial / 'index.json'}: has no fit of arm '{arm}', seed {seed}; judge it again")
+    drawn = [(name, seed_of[name], pool) for name, pool in opened.items()]
+    jobs = list(_jobs(trial, index, cohort, runs, drawn, fits))
     return Evidence(
         verdict=verdict,
         protocol=_text(trial / "protocol.yaml"),
@@ -126,16 +141,18 @@ def read_trial(trial: Path) -> Evidence:
         pools=pools,
         runs=runs,
         fits=fits,
-        jobs=list(_jobs(trial, index, cohort, runs, pools, fits)),
+        jobs=jobs,
         fidelity=_json(trial / "fidelity.json") if (trial / "fidelity.json").exists() else None,
         audit=_json(trial / "audit.json") if (trial / "audit.json").exists() else None,
+        costs=_costs((trial / index["cohort"]).parent, jobs),
     )
 
 
 def _verdict(path: Path) -> dict[str, Any]:
     verdict: dict[str, Any] = _json(path)
-    if verdict.get("schema") != SCHEMA:
-        raise ArtefactError(f"{path}: has schema {verdict.get('schema')!r}, this report reads {SCHEMA}; judge it again")
+    if verdict.get("schema") not in SCHEMAS:
+        known = " and ".join(map(str, SCHEMAS))
+        raise ArtefactError(f"{path}: has schema {verdict.get('schema')!r}, this report reads {known}; judge it again")
     missing = [entry for entry in (*_NEEDED, "comparisons") if entry not in verdict]
     if missing:
         raise ArtefactError(f"{path}: has no '{missing[0]}'; judge the trial again")
@@ -169,21 +186,32 @@ def _jobs(
     index: Mapping[str, Any],
     cohort: Cohort,
     runs: list[Run],
-    pools: Mapping[int, Cohort],
+    pools: Iterable[tuple[str, int, Cohort]],
     fits: Mapping[str, Mapping[int, Fit]],
 ) -> Iterator[Job]:
     yield Job("cohort", index["cohort"], None, cohort.card)
-    oracle = index.get("oracle") or {}
-    for seed, name in oracle.items() if isinstance(oracle, dict) else [(None, oracle)]:
-        card = artefacts.read_card(trial / name, "cohort")
-        yield Job("oracle images", name, None if seed is None else int(seed), card)
+    for test, by_seed in (index.get("test_images") or {}).items():
+        for name in dict.fromkeys(by_seed.values()):
+            yield Job(f"images of {test}", name, None, Cohort.open(trial / name).card)
+    for of_seed, name in (index.get("oracle") or {}).items():
+        yield Job("oracle images", name, int(of_seed), artefacts.read_card(trial / name, "cohort"))
     for name, run in zip(index["runs"], runs, strict=True):
         yield Job("generator", name, _seed_of(run.card), run.card)
-    for seed, name in index["pools"].items():
-        yield Job("pool", name, int(seed), pools[int(seed)].card)
+    for name, seed, pool in pools:
+        yield Job("pool", name, seed, pool.card)
     for arm, by_seed in index["fits"].items():
-        for seed, name in by_seed.items():
-            yield Job(f"fit of {arm}", name, int(seed), fits[arm][int(seed)].card)
+        for of_seed, name in by_seed.items():
+            yield Job(f"fit of {arm}", name, int(of_seed), fits[arm][int(of_seed)].card)
+    for classifier, by_arm in (index.get("further") or {}).items():
+        for arm, by_seed in by_arm.items():
+            for of_seed, name in by_seed.items():
+                yield Job(f"fit of {classifier} on {arm}", name, int(of_seed), artefacts.read_card(trial / name, "fit"))
+
+
+def _costs(folder: Path, jobs: list[Job]) -> dict[str, Cost]:
+    """Return what the trial's jobs cost; trials may share the folder, so it may know of others."""
+    known = read_costs(folder)
+    return {name: known[name] for job in jobs if (name := Path(job.name).name) in known}
 
 
 def _seed_of(card: Card) -> int | None:

@@ -5,7 +5,7 @@ Every figure returns one `<svg>` element as text. `width_px` is the width at whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.ticker import MaxNLocator
 
 FloatArray = npt.NDArray[np.float64]
+_LETTER_PX, _NAMES_PX, _NUMBERS_PX = 7.2, 236, 160
+"""Of a forest plot: width of a letter of a name, the least for names, and that of an interval on a phone."""
 _DASHES = [(0, (4, 2)), (0, (1, 2)), (0, (6, 2, 1, 2)), (0, (2, 1)), (0, (8, 3))]
 
 
@@ -37,17 +39,33 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A line over images seen; `role` is `treatment`, `control` or `other`; `chosen` marks points on it."""
+    """A line.
+
+    Attributes:
+        role: `treatment`, `control` or `other`.
+        chosen: Points on it to ring.
+        low: Lower edge of its band; `high`: the upper one.
+        marked: With a dot at every point.
+    """
 
     name: str
     x: FloatArray
     y: FloatArray
     role: str = "other"
     chosen: tuple[float, ...] = ()
+    low: FloatArray | None = None
+    high: FloatArray | None = None
+    marked: bool = False
 
 
 def forest(
-    name: str, groups: Mapping[str, Sequence[Row]], *, margin: float, axis: str, width_px: int, label: str
+    name: str,
+    groups: Mapping[str, Sequence[Row]],
+    *,
+    margin: float,
+    axis: str,
+    width_px: int,
+    title: str,
 ) -> str:
     """Draw intervals of differences against 0 and the margin of indifference.
 
@@ -57,14 +75,17 @@ def forest(
         margin: The smallest difference that matters, in [0, 1].
         axis: Legend of the axis of differences (in percentage points).
         width_px: From 600 on, names stand left of the plot and numbers right of it; below that, above each line.
-        label: Text alternative.
+        title: What it shows; the rows in words follow in the description.
     """
     beside = width_px >= 600
-    row_px, head_px, foot_px = (34 if beside else 50), 30, 46
+    longest_px = _LETTER_PX * max(len(row.label) for group in groups.values() for row in group)
+    # On a phone a long name has a line of its own above the numbers.
+    above_px = 0 if beside else 15 if longest_px < width_px - _NUMBERS_PX else 32
+    row_px, head_px, foot_px = 34 if beside else 35 + above_px, 30, 46
     headings = sum(1 for heading in groups if heading)
     rows = sum(len(group) for group in groups.values())
     height_px = rows * row_px + headings * head_px + foot_px + 8
-    left, right = (236, 196) if beside else (18, 18)
+    left, right = (max(_NAMES_PX, longest_px), 196) if beside else (18.0, 18.0)
     with canvas(name, width_px, height_px) as figure:
         axes = figure.add_axes(
             (left / width_px, foot_px / height_px, 1 - (left + right) / width_px, 1 - (foot_px + 4) / height_px)
@@ -84,16 +105,24 @@ def forest(
                 axes.text(-left / inner, y + 20, heading, transform=sides, color=MUTED, fontsize=12)
                 y += head_px
             for row in group:
-                middle = y + (row_px / 2 if beside else 33)
+                middle = y + (row_px / 2 if beside else 18 + above_px)
                 words = y + row_px / 2 + 4 if beside else y + 15
                 weight = "bold" if row.highlighted else "normal"
-                value = f"{points(row.difference, unit=False)} ({points_range(row.low, row.high, unit=False)})"
+                value = _measured(row)
                 axes.text(-left / inner, words, row.label, transform=sides, fontsize=13, weight=weight)
-                axes.text(1 + right / inner, words, value, transform=sides, fontsize=12, weight=weight, ha="right")
+                axes.text(
+                    1 + right / inner,
+                    words if beside else y + above_px,
+                    value,
+                    transform=sides,
+                    fontsize=12,
+                    weight=weight,
+                    ha="right",
+                )
                 _interval(axes, row, middle)
                 y += row_px
                 if not beside:
-                    _scale(axes, y - row_px + 21, y, margin)
+                    _scale(axes, y - 29, y, margin)
         if beside:
             _scale(axes, 0, bottom, margin)
         bare(axes, keep="bottom")
@@ -101,7 +130,12 @@ def forest(
         axes.xaxis.set_major_locator(_locator(8 if beside else 5))
         axes.xaxis.set_major_formatter(lambda value, _: points(value / 100, unit=False).removesuffix(".0"))
         axes.set_xlabel(axis, fontsize=12)
-        return render(figure, label)
+        told = [f"{row.label}: {_measured(row)}" for group in groups.values() for row in group]
+        return render(figure, title, f"Difference and interval in percentage points. {'; '.join(told)}.")
+
+
+def _measured(row: Row) -> str:
+    return f"{points(row.difference, unit=False)} ({points_range(row.low, row.high, unit=False)})"
 
 
 def _scale(axes: Axes, top: float, bottom: float, margin: float) -> None:
@@ -118,15 +152,40 @@ def _interval(axes: Axes, row: Row, y: float) -> None:
     axes.plot([100 * row.difference], [y], "D", color=colour, markersize=7, markeredgecolor=PAPER, markeredgewidth=1.2)
 
 
-def roc(
-    name: str, curves: Sequence[Curve], *, title: str, note: str, width_px: int = 190, label: str | None = None
+@dataclass(frozen=True)
+class Frame:
+    """The axes of a small plot: what lies along them and from where to where; `reference` is a dotted line in it."""
+
+    x_axis: str
+    x_limits: tuple[float, float] = (0.0, 1.0)
+    y_limits: tuple[float, float] = (0.0, 1.0)
+    reference: tuple[Sequence[float], Sequence[float]] = ((), ())
+    y_ticks: tuple[float, ...] = (0.0, 0.5, 1.0)
+    y_tick: Callable[[float], str] = "{:g}".format
+
+
+def tile(
+    name: str, curves: Sequence[Curve], frame: Frame, *, title: str, note: str, alternative: str, width_px: int = 190
 ) -> str:
-    """Draw one class's ROC curves (x = false positive rate, y = sensitivity), treatment and control before the rest."""
+    """Draw one of several small plots: treatment and control with their bands, before the rest.
+
+    Args:
+        name: Unique within the page.
+        curves: Lines; those of treatment and control may have a band, `marked` ones a dot at every point.
+        frame: The axes.
+        title: Above it, at the left; `note`: at the right.
+        alternative: The numbers in words.
+        width_px: Of the square, with room for its labels.
+    """
     height_px = width_px + 22
+    x_ticks = (frame.x_limits[0], sum(frame.x_limits) / 2, frame.x_limits[1])
     with canvas(name, width_px, height_px) as figure:
-        side = width_px - 40
-        axes = figure.add_axes((32 / width_px, 34 / height_px, side / width_px, side / height_px))
-        axes.plot([0, 1], [0, 1], color=LINE, linewidth=1)
+        left = 34
+        side = width_px - left - 8
+        axes = figure.add_axes((left / width_px, 34 / height_px, side / width_px, side / height_px))
+        if frame.y_limits[0] < 0:
+            axes.axhline(0, color=LINE, linewidth=1)
+        axes.plot(*frame.reference, color=FAINT, linewidth=1, linestyle=(0, (1, 2)))
         styles: dict[str, Any] = {
             "other": {"color": FAINT, "linewidth": 0.9},
             "control": {"color": INK, "linewidth": 1.4, "linestyle": (0, (4, 2))},
@@ -134,17 +193,24 @@ def roc(
         }
         for role, style in styles.items():
             for curve in curves:
-                if curve.role == role:
-                    axes.plot(curve.x, curve.y, **style)
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-        axes.set_xticklabels(["0", "0.5", "1"], fontsize=10)
-        axes.set_yticklabels(["0", "0.5", "1"], fontsize=10)
+                if curve.role != role:
+                    continue
+                if curve.low is not None and curve.high is not None:
+                    axes.fill_between(curve.x, curve.low, curve.high, color=style["color"], alpha=0.16, linewidth=0)
+                axes.plot(curve.x, curve.y, **style)
+                if curve.marked:
+                    axes.plot(curve.x, curve.y, "o", color=style["color"], markersize=4, markeredgewidth=0)
+        pad_x, pad_y = (0.012 * (limits[1] - limits[0]) for limits in (frame.x_limits, frame.y_limits))
+        axes.set(xlim=(frame.x_limits[0] - pad_x, frame.x_limits[1] + pad_x), xticks=x_ticks, yticks=frame.y_ticks)
+        axes.set_ylim(frame.y_limits[0] - pad_y, frame.y_limits[1] + pad_y)
+        axes.set_xticklabels([f"{tick:g}" for tick in x_ticks], fontsize=10)
+        axes.set_yticklabels([frame.y_tick(tick) for tick in frame.y_ticks], fontsize=10)
         bare(axes, keep="bottom left")
         axes.tick_params(pad=4)
-        figure.text(32 / width_px, 1 - 18 / height_px, title, fontsize=12, weight="bold")
+        figure.text(left / width_px, 1 - 18 / height_px, title, fontsize=12, weight="bold")
         figure.text(1 - 8 / width_px, 1 - 18 / height_px, note, fontsize=10, color=MUTED, ha="right")
-        axes.set_xlabel("false positive rate", fontsize=10, labelpad=1)
-        return render(figure, label or f"ROC curves of {title}: {note}")
+        axes.set_xlabel(frame.x_axis, fontsize=10, labelpad=1)
+        return render(figure, f"{title}: {note}" if note else title, alternative)
 
 
 def progress(
@@ -154,7 +220,8 @@ def progress(
     axis: str,
     width_px: int,
     height_px: int,
-    label: str,
+    title: str,
+    description: str,
     limits: tuple[float, float] | None = None,
 ) -> str:
     """Draw curves over images seen, each named at its right end; rings mark chosen checkpoints."""
@@ -201,7 +268,7 @@ def progress(
                 weight="bold" if curve.role == "treatment" else "normal",
                 annotation_clip=False,
             )
-        return render(figure, label)
+        return render(figure, title, description)
 
 
 def _line(role: str, number: int) -> dict[str, Any]:

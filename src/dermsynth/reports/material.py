@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from dermsynth.cohorts.cohort import Cohort
-from dermsynth.reports import figures, numbers, pictures
+from dermsynth.reports import exhibits, figures, numbers, pictures
 from dermsynth.reports.evidence import Evidence, History, Run
+from dermsynth.reports.exhibits import Data, Exhibit
 from dermsynth.reports.figures import Curve
 from dermsynth.reports.results import NARROW_PX, WIDE_PX, role_of
 from dermsynth.reports.texts import ADDED
 
-COLUMNS, ROWS = 3, 2
-"""Images of one class in a contact sheet."""
 SNAPSHOTS = 6
 _LOSS = "loss_"
 _STEEP = 5
@@ -45,50 +44,26 @@ def distributions(evidence: Evidence) -> list[dict[str, Any]]:
     return blocks
 
 
-def additions(evidence: Evidence) -> list[tuple[str, str]]:
-    """Return (arm, what it adds) for the arms that enlarge the training set."""
+def distributions_data(evidence: Evidence) -> Data:
+    """Return the images of each class in every training set, and in val and test."""
     base = evidence.cohort.part("train").counts()
-    enlarged = [
-        name
-        for name, arm in evidence.verdict["arms"].items()
-        if any(count > base[label] for label, count in (arm.get("train_counts") or {}).items())
-    ]
-    return [(name, ADDED.get(name, "see the protocol")) for name in enlarged]
+    rows: list[tuple[object, ...]] = []
+    for name, arm in evidence.verdict["arms"].items():
+        for label, count in (arm.get("train_counts") or {}).items():
+            rows.append((f"train of {name}", label, min(base[label], count), max(0, count - base[label])))
+    for part in ("val", "test"):
+        rows += [(part, label, count, 0) for label, count in evidence.cohort.part(part).counts().items()]
+    return exhibits.data("images-by-class", ("set", "class", "real", "added"), rows)
 
 
-def grids(evidence: Evidence) -> dict[str, Any]:
-    """Return contact sheets of real and synthetic images per class, and whether the real ones show patients."""
-    train = evidence.cohort.part("train")
-    seed, pool = next(iter(evidence.pools.items()), (None, None))
-    scale = max(1, pictures.TILE_PX // train.size_px)
-    rows = []
-    for name in evidence.cohort.classes:
-        real, n_real = _sheet(train, name, "report: real images")
-        synthetic, n_synthetic = _sheet(pool, name, "report: synthetic images") if pool else (None, 0)
-        rows.append(
-            {
-                "name": name,
-                "scale": scale,
-                "real": real,
-                "n_real": n_real,
-                "synthetic": synthetic,
-                "n_synthetic": n_synthetic,
-            }
-        )
-    sources = sorted(train.table["source"].unique().to_list())
-    source = (evidence.cohort.card.get("config") or {}).get("source") or {}
-    drawn = source.get("kind") == "phantom"
-    return {
-        "rows": rows,
-        "seed": seed,
-        "sources": sources,
-        "patients": not drawn,
-        "licence": evidence.cohort.card.get("licence"),
-        "size_px": train.size_px,
-        "reduced": train.size_px > pictures.TILE_PX,
-        "tile_px": pictures.TILE_PX,
-        "columns": COLUMNS,
-    }
+def additions(evidence: Evidence) -> list[tuple[str, str]]:
+    """Return (arms, what they add to the real images), the arms that add the same in one entry."""
+    base = evidence.cohort.part("train").counts()
+    found: dict[str, list[str]] = {}
+    for name, arm in evidence.verdict["arms"].items():
+        if any(count > base[label] for label, count in (arm.get("train_counts") or {}).items()):
+            found.setdefault(ADDED.get(evidence.recipe_of(name), "see the protocol"), []).append(name)
+    return [(", ".join(names), added) for added, names in found.items()]
 
 
 def snapshots(evidence: Evidence) -> list[dict[str, Any]]:
@@ -104,12 +79,18 @@ def snapshots(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def generator_curves(evidence: Evidence) -> list[str]:
-    """Return the plots of all losses and of the discriminator's scores; none without such a history."""
+def generator(evidence: Evidence) -> dict[str, Any]:
+    """Return the name of the generator whose training is shown, and of how many it is the first."""
+    first = evidence.runs[0].card if evidence.runs else {}
+    return {"name": str((first.get("config") or {}).get("algorithm", "unnamed")), "of": len(evidence.runs)}
+
+
+def generator_curves(evidence: Evidence) -> Exhibit | None:
+    """Return the plots of all losses and of the discriminator's scores; None without such a history."""
     run = evidence.runs[0] if evidence.runs else None
     names = [name for line in run.history for name in line if name.startswith(_LOSS)] if run else []
     losses = {name: name.removeprefix(_LOSS).replace("_", " ") for name in dict.fromkeys(names)}
-    found = []
+    panels, rows = [], []
     for name, axis, entries in (
         ("losses", "loss", losses),
         ("scores", "mean score", {"score_real": "real", "score_fake": "synthetic"}),
@@ -117,9 +98,18 @@ def generator_curves(evidence: Evidence) -> list[str]:
         curves = [curve for entry, label in entries.items() if run and (curve := _course(run, entry, label))]
         if curves:
             ends = "; ".join(f"{c.name} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for c in curves)
-            label = f"{axis} over images seen: {ends}."
-            found.append(figures.progress(name, _roles(curves), axis=axis, width_px=440, height_px=260, label=label))
-    return found
+            drawn = figures.progress(
+                name,
+                _roles(curves),
+                axis=axis,
+                width_px=440,
+                height_px=260,
+                title=f"{axis} over images seen",
+                description=f"{ends}.",
+            )
+            panels.append(drawn)
+            rows += [(axis, *line) for line in _lines_of(curves)]
+    return Exhibit(tuple(panels), _file("generator-losses", rows)) if panels else None
 
 
 def generator_looks(evidence: Evidence) -> dict[str, Any] | None:
@@ -127,7 +117,7 @@ def generator_looks(evidence: Evidence) -> dict[str, Any] | None:
     if not evidence.runs:
         return None
     run = evidence.runs[0]
-    plots = []
+    plots, rows = [], []
     for name, measured, real in (
         ("kernel distance", "kernel_distance", "kernel_floor"),
         ("diversity", "diversity", "real_diversity"),
@@ -148,28 +138,50 @@ def generator_looks(evidence: Evidence) -> dict[str, Any] | None:
                     axis=name,
                     width_px=310,
                     height_px=230,
-                    label=f"{name} over images seen: from {y[0]:.2f} to {y[-1]:.2f}; real images: {floor[-1]:.2f}.",
+                    title=f"{name} over images seen",
+                    description=f"From {y[0]:.2f} to {y[-1]:.2f}; real images: {floor[-1]:.2f}.",
                     limits=(low - 0.03 * (top - low), top + 0.05 * (top - low)),
                 )
             )
+            rows += [(name, *line) for line in _lines_of(curves)]
     findings = [
         {"images_seen": numbers.count(line["images_seen"]), "message": line["message"]} for line in run.findings
     ]
-    return {"plots": plots, "findings": findings} if plots or findings else None
+    figure = Exhibit(tuple(plots), _file("generator-looks", rows)) if plots else None
+    return {"figure": figure, "findings": findings} if plots or findings else None
 
 
-def fit_curves(evidence: Evidence) -> dict[str, str] | None:
+def fit_curves(evidence: Evidence) -> Exhibit | None:
     """Return validation balanced accuracy over images seen, mean over seeds, wide and narrow; None without history."""
     curves = [curve for arm in evidence.verdict["arms"] if (curve := _arm_course(evidence, arm)) is not None]
     if not curves:
         return None
     ends = "; ".join(f"{curve.name} ends at {curve.y[-1]:.1f}" for curve in curves)
-    label = f"Balanced accuracy on validation over images seen, mean over seeds, per cent: {ends}."
-    axis = "balanced accuracy on validation, %"
-    return {
-        size: figures.progress(f"fits-{size}", curves, axis=axis, width_px=width, height_px=height, label=label)
-        for size, width, height in (("wide", WIDE_PX, 340), ("narrow", NARROW_PX, 280))
-    }
+
+    def drawn(size: str, width_px: int, height_px: int) -> tuple[str, ...]:
+        return (
+            figures.progress(
+                f"fits-{size}",
+                curves,
+                axis="balanced accuracy on validation, %",
+                width_px=width_px,
+                height_px=height_px,
+                title="Balanced accuracy on validation over images seen, mean over seeds, per cent",
+                description=f"{ends}.",
+            ),
+        )
+
+    rows = [("balanced accuracy on validation, %", *line) for line in _lines_of(curves)]
+    return Exhibit(drawn("wide", WIDE_PX, 340), _file("classifier-training", rows), drawn("narrow", NARROW_PX, 280))
+
+
+def _lines_of(curves: Sequence[Curve]) -> Iterator[tuple[str, float, float]]:
+    for curve in curves:
+        yield from ((curve.name, x, y) for x, y in zip(curve.x.tolist(), curve.y.tolist(), strict=True))
+
+
+def _file(name: str, rows: Iterable[Sequence[object]]) -> Data:
+    return exhibits.data(name, ("measure", "of", "images_seen", "value"), rows)
 
 
 def _block(names: str, title: str, base: dict[str, int], counts: tuple[int, ...], largest: int) -> dict[str, Any]:
@@ -186,10 +198,6 @@ def _block(names: str, title: str, base: dict[str, int], counts: tuple[int, ...]
             }
         )
     return {"names": names, "title": title, "rows": rows}
-
-
-def _sheet(cohort: Cohort, name: str, purpose: str) -> tuple[pictures.Picture | None, int]:
-    return pictures.sheet(cohort, name, columns=COLUMNS, rows=ROWS, purpose=purpose)
 
 
 def _course(run: Run, entry: str, label: str) -> Curve | None:

@@ -35,22 +35,30 @@ def sheet(cohort: Cohort, label: str, *, columns: int, rows: int, purpose: str) 
     The images are drawn at random, one per lesion while there are enough lesions, always the same ones for the same
     cohort and `purpose`. A class without an image gives (None, 0).
     """
+    picked = drawn(cohort, label, count=columns * rows, purpose=purpose)
+    return (tiled(cohort.images[picked], columns), len(picked)) if len(picked) else (None, 0)
+
+
+def drawn(cohort: Cohort, label: str, *, count: int, purpose: str) -> npt.NDArray[np.int64]:
+    """Return rows of at most so many images of one class, drawn as `sheet` says, ascending."""
     here = np.flatnonzero(cohort.labels == cohort.classes.index(label))
-    if not len(here):
-        return None, 0
     here = numpy_generator(0, purpose, cohort.classes.index(label)).permutation(here)
     first = np.unique(cohort.table["lesion_id"].to_numpy()[here], return_index=True)[1]
     ordered = np.concatenate([here[np.sort(first)], np.delete(here, first)])
-    picked = ordered[: columns * rows]
-    images = reduced(cohort.images[np.sort(picked)])
+    return np.sort(ordered[:count]).astype(np.int64)
+
+
+def tiled(shown: npt.NDArray[np.uint8], columns: int) -> Picture:
+    """Return N x S x S x 3 images, at least one, as one picture of so many columns, transparent between them."""
+    images = reduced(shown)
     size = images.shape[1]
-    used, step = -(-len(picked) // columns), size + GAP_PX
-    page = np.zeros((used * step - GAP_PX, columns * step - GAP_PX, 4), np.uint8)  # transparent between the images
+    used, step = -(-len(images) // columns), size + GAP_PX
+    page = np.zeros((used * step - GAP_PX, columns * step - GAP_PX, 4), np.uint8)
     for place, image in enumerate(images):
         y, x = step * (place // columns), step * (place % columns)
         page[y : y + size, x : x + size, :3] = image
         page[y : y + size, x : x + size, 3] = 255
-    return encoded(page), len(picked)
+    return encoded(page)
 
 
 def reduced(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

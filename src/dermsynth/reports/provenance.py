@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from dermsynth.core import artefacts
@@ -15,7 +16,7 @@ def jobs(evidence: Evidence) -> list[dict[str, Any]]:
     return [
         {
             "role": job.role,
-            "name": job.name.removeprefix("jobs/"),
+            "name": Path(job.name).name,
             "seed": job.seed,
             "wall": numbers.seconds(job.card["wall_s"]) if isinstance(job.card.get("wall_s"), int | float) else None,
             "content": artefacts.identity(job.card)[:12],

@@ -1,4 +1,4 @@
-"""The numbers of the verdict as the page shows them: the sentence's evidence, forest plots, arms, ROC, confusions."""
+"""The numbers of the verdict as the page shows them: the sentence's evidence, the arms' scores, their confusions."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from dermsynth.metrics import scores
-from dermsynth.reports import figures, numbers
+from dermsynth.reports import exhibits, numbers
 from dermsynth.reports.evidence import Evidence
-from dermsynth.reports.figures import Curve, Row
+from dermsynth.reports.exhibits import Data
 from dermsynth.reports.texts import METRICS, OUTCOMES
 
 WIDE_PX, NARROW_PX = 960, 328
 """Widths at which a figure is drawn: for a desk or paper, and for a phone."""
 _SENTENCE_END = re.compile(r"(?<=[a-z)]\.)\s+(?=[A-Z])")
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")
-_RATES = np.linspace(0, 1, 81)
 
 
 def metric_name(evidence: Evidence) -> str:
@@ -59,61 +57,6 @@ def hero(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def forests(evidence: Evidence) -> dict[str, Any]:
-    """Return the forest plots of the endpoint and of the treatment's recalls, each wide and narrow."""
-    verdict = evidence.verdict
-    treatment, control = verdict["treatment"], verdict["control"]
-    against_control = [c for c in verdict["comparisons"] if c["against"] == control]
-    against_control.sort(key=lambda c: c["arm"] != treatment)
-    others = [c for c in verdict["comparisons"] if c["against"] != control]
-    groups = {f"each arm against the control ({control})": [_row(c, c is evidence.primary) for c in against_control]}
-    if others:
-        groups[f"the treatment ({treatment}) against the others"] = [_row(c, False) for c in others]
-    tested = verdict["test"]["per_class"]
-    classes = [
-        Row(f"{name} ({numbers.several(tested[name]['lesions'], 'lesion')})", **_span(found))
-        for name, found in evidence.primary["recall"].items()
-    ]
-    words = "; ".join(
-        f"{c['arm']} minus {c['against']}: {numbers.points(c['difference'])},"
-        f" interval {numbers.points_range(c['low'], c['high'])}"
-        for c in (*against_control, *others)
-    )
-    recall_words = "; ".join(
-        f"{name}: {numbers.points(c['difference'])}, interval {numbers.points_range(c['low'], c['high'])}"
-        for name, c in evidence.primary["recall"].items()
-    )
-    metric, margin = metric_name(evidence), verdict["endpoint"]["smallest_difference"]
-
-    def drawn(name: str, rows: Mapping[str, list[Row]], axis: str, label: str) -> dict[str, str]:
-        return {
-            size: figures.forest(f"{name}-{size}", rows, margin=margin, axis=axis, width_px=px, label=label)
-            for size, px in (("wide", WIDE_PX), ("narrow", NARROW_PX))
-        }
-
-    return {
-        "endpoint": drawn(
-            "forest", groups, f"difference in {metric}, percentage points", f"Forest plot of {metric}. {words}."
-        ),
-        "recall": drawn(
-            "recall",
-            {"": classes},
-            "difference in recall, percentage points",
-            f"Forest plot of recall by class, {treatment} minus {control}. {recall_words}.",
-        ),
-        "classes": {
-            "p": numbers.equals_p(evidence.primary["classes"]["p_value"]),
-            "i_squared": numbers.percent(evidence.primary["classes"]["i_squared"]),
-        },
-        "beyond": any(c["low"] < -1 or c["high"] > 1 for c in evidence.primary["recall"].values()),
-        "rows": [_words(c) for c in (*against_control, *others)],
-        "recall_rows": [
-            {"name": name, **tested[name], **_words({"arm": name, "against": "", **found})}
-            for name, found in evidence.primary["recall"].items()
-        ],
-    }
-
-
 def arms(evidence: Evidence) -> list[dict[str, Any]]:
     """Return one entry per arm: scores with intervals, recalls, and how many images it was trained on."""
     return [
@@ -133,23 +76,37 @@ def arms(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def rocs(evidence: Evidence) -> list[str]:
-    """Return one plot of one-vs-rest ROC curves per class; a curve is the mean sensitivity over seeds."""
-    classes, verdict = evidence.verdict["classes"], evidence.verdict
-    shown = []
-    for number, name in enumerate(classes):
-        curves, areas = [], {}
-        for arm in verdict["arms"]:
-            fits = [evidence.fits[arm][seed].predictions for seed in evidence.seeds]
-            found = [scores.roc_curve(one.labels, one.probabilities, number) for one in fits]
-            mean = np.mean([np.interp(_RATES, fpr, tpr) for fpr, tpr in found], axis=0)
-            curves.append(Curve(arm, np.r_[0, _RATES], np.r_[0, mean], role_of(evidence, arm)))
-            areas[arm] = float(np.mean([np.trapezoid(tpr, fpr) for fpr, tpr in found]))
-        note = f"{areas[verdict['treatment']]:.2f} · {areas[verdict['control']]:.2f}"
-        every = ", ".join(f"{arm} {numbers.area(value)}" for arm, value in areas.items())
-        label = f"ROC curves of {name} against the rest, mean over seeds. Areas: {every}."
-        shown.append(figures.roc(f"roc-{number}", curves, title=name, note=note, label=label))
-    return shown
+def chosen(evidence: Evidence) -> dict[str, str] | None:
+    """Return on which part the treatment was chosen and among which arms, with their scores there; None if declared."""
+    found = evidence.verdict.get("chosen")
+    if not found:
+        return None
+    among = ", ".join(f"{arm} ({numbers.percent(score)})" for arm, score in found["among"].items())
+    return {"on": found["on"], "among": among}
+
+
+def arms_data(evidence: Evidence) -> Data:
+    """Return every score of every arm, of which `arms` shows a table."""
+    rows = []
+    for name, arm in evidence.verdict["arms"].items():
+        measured = {key: arm[key] for key in ("balanced_accuracy", "accuracy", "macro_auc")}
+        measured |= {f"recall of {label}": found for label, found in arm["recall"].items()}
+        for measure, found in measured.items():
+            rows.append((name, measure, found["mean"], found["low"], found["high"], *found["by_seed"]))
+    seeds = [f"seed_{seed}" for seed in evidence.seeds]
+    return exhibits.data("arms", ("arm", "measure", "mean", "low", "high", *seeds), rows)
+
+
+def confusions_data(evidence: Evidence) -> Data:
+    """Return the counts of all confusion matrices."""
+    classes = evidence.verdict["classes"]
+    rows = [
+        (name, actual, predicted, arm["confusion"][i][j])
+        for name, arm in evidence.verdict["arms"].items()
+        for i, actual in enumerate(classes)
+        for j, predicted in enumerate(classes)
+    ]
+    return exhibits.data("confusion-matrices", ("arm", "actual", "predicted", "predictions"), rows)
 
 
 def confusions(evidence: Evidence) -> list[dict[str, Any]]:
@@ -178,30 +135,6 @@ def confusions(evidence: Evidence) -> list[dict[str, Any]]:
 def _typeset(sentence: str) -> str:
     """Return the sentence with true minus signs and no line break before a per cent sign."""
     return _MINUS.sub(numbers.MINUS, sentence).replace(" %", f"{numbers.GAP}%")
-
-
-def _row(comparison: Mapping[str, Any], highlighted: bool) -> Row:
-    return Row(f"{comparison['arm']} − {comparison['against']}", **_span(comparison), highlighted=highlighted)
-
-
-def _span(found: Mapping[str, Any]) -> dict[str, Any]:
-    values = {name: float(found[name]) for name in ("difference", "low", "high")}
-    return {**values, "by_seed": tuple(float(value) for value in found["by_seed"])}
-
-
-def _words(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "arm": found["arm"],
-        "against": found["against"],
-        "difference": numbers.points(found["difference"], unit=False),
-        "interval": numbers.points_range(found["low"], found["high"], unit=False),
-        "p": numbers.p_value(found["p_value"]),
-        "adjusted": numbers.p_value(found["adjusted_p"]),
-        "equivalence": numbers.p_value(found["equivalence_p"]),
-        "outcome": found["outcome"],
-        "sign": OUTCOMES[found["outcome"]][0],
-        "by_seed": [numbers.points(value, unit=False) for value in found["by_seed"]],
-    }
 
 
 def _share(found: Mapping[str, Any]) -> dict[str, str]:

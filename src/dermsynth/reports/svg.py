@@ -63,10 +63,15 @@ def canvas(name: str, width_px: int, height_px: int) -> Iterator[Figure]:
         yield figure
 
 
-def render(figure: Figure, label: str) -> str:
-    """Return the figure as `<svg>` with `label` as its text alternative; the same figure gives the same characters.
+def render(figure: Figure, title: str, description: str = "") -> str:
+    """Return the figure as `<svg>`; the same figure gives the same characters.
 
     Must be called inside the `canvas` block, whose settings it uses.
+
+    Args:
+        figure: From `canvas`.
+        title: What it shows, in a few words; browsers show it under the pointer.
+        description: Its numbers in words, for those who do not see it.
     """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -78,15 +83,18 @@ def render(figure: Figure, label: str) -> str:
     text = re.sub(r'<style type="text/css">.*?</style>', "", text, flags=re.DOTALL)
     text = re.sub(r' id="(?:[A-Za-z0-9.]+_\d+|' + re.escape(name) + r')"', "", text)  # would repeat within the page
     text = re.sub(r"(?<![-\w])font: *(?:(\d+) )?([\d.]+)px [^;\"]*", _font, text)
-    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
+    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d{2})\d+", r"\1", tag[0]), text)  # but not in what it says
     text = re.sub(r"\s*\n\s*", "\n", text)
     for variable, colour in COLOURS.items():
         text = text.replace(colour, f"var(--{variable}, {colour})")
     width, height = (round(side * 72) for side in figure.get_size_inches())
+    told = {"title": title, "desc": description}
+    words = "".join(f'<{tag} id="{name}-{tag}">{html.escape(text)}</{tag}>' for tag, text in told.items() if text)
+    names = " ".join(f"{name}-{tag}" for tag, text in told.items() if text)
     opening = (
-        f'<svg class="plot" role="img" aria-label="{html.escape(label)}" xmlns="http://www.w3.org/2000/svg" '
+        f'<svg class="plot" role="img" aria-labelledby="{names}" xmlns="http://www.w3.org/2000/svg" '
         f'xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'stroke-linejoin="round">'
+        f'stroke-linejoin="round">{words}'
     )
     return opening + text[text.index(">") + 1 :].strip()
 

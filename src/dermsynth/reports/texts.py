@@ -51,3 +51,23 @@ CLASSES = {
 }
 
 METRICS = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "macro_auc": "macro-AUC"}
+
+EXPLAINED_BY = {
+    "real": "Filling up the rare classes with anything at all",
+    "oversampled": "Balancing the classes alone, by repeats of real images",
+    "weighted": "A weight in the loss",
+    "focal": "A loss that attends to hard images",
+    "logit-adjusted": "A loss aimed at balanced accuracy",
+    "classical": "Altering real images at random, without any generator",
+    "placebo": "More varied pictures, whatever they show of their class",
+    "hybrid": "Other synthetic images",
+}
+"""What could explain a gain of the treatment, by the recipe that has that and no more."""
+
+BEATEN = {
+    "helps": "Ruled out as the whole of it",
+    "harms": "Not ruled out: that arm is better",
+    "equivalent": "Not ruled out: no difference that matters",
+    "inconclusive": "Not ruled out: cannot be told apart",
+}
+"""What the outcome of treatment minus an arm says of that arm's explanation."""
