@@ -77,7 +77,7 @@ def test_another_algorithm_does_not_inherit_settings() -> None:
         ({"arms": ["oversampled", "hybrid", "hybrid"]}, "two arms are called 'hybrid'"),
         ({"arms": [{"arm": "hybrid", "each": {"fill_to": 3}}]}, "'each' needs keys with lists of values"),
         ({"arms": [{"arm": "real", "fill_to": 9}]}, "real adds no images; leave out 'fill_to' and 'add'"),
-        ({"arms": [{"arm": "real", "generator": {}}]}, "real has no synthetic images"),
+        ({"arms": ["hybrid", "oversampled", {"arm": "real", "generator": {}}]}, "real has no synthetic images"),
         ({"fill_to": None}, "'fill_to' is missing (or 'add')"),
         ({"add": {"mel": 4}}, "give 'fill_to' or 'add', not both"),
         ({"treatment": {"best_on_val": ["hybrid", "hybrd"]}}, "treatment is 'hybrd', which is not among the arms"),

@@ -27,12 +27,14 @@ class Family:
         takes: The settings of `NetworkConfig` that the network has.
         head: Name in `HEADS`.
         source: What follows the colon: the folder of a pretrained network, a run of `dermsynth train`, or nothing.
+        least_width: The smallest `width` that it takes.
     """
 
     make: str
     takes: frozenset[str] = frozenset()
     head: str = "linear"
     source: Literal["nothing", "folder", "run"] = "nothing"
+    least_width: int = 1
 
 
 _SCALED, _STARTED = frozenset({"width", "stem"}), frozenset({"fresh"})
@@ -41,7 +43,8 @@ _RUN = Family(f"{_NETWORKS}.discriminator:of_run", _STARTED, source="run")
 MODELS = {
     "small-cnn": Family(f"{_NETWORKS}.small_cnn:small_cnn", frozenset({"width"})),
     "mobilenet-v1": Family(f"{_NETWORKS}.scratch:mobilenet_v1", _SCALED),
-    "resnet-18": Family(f"{_NETWORKS}.scratch:resnet_18", _SCALED),
+    # With fewer than 8 maps, the backward pass of its convolutions corrupts memory (torch 2.13, x86 without AVX-512).
+    "resnet-18": Family(f"{_NETWORKS}.scratch:resnet_18", _SCALED, least_width=8),
     "resnet-50": Family(f"{_NETWORKS}.scratch:resnet_50", _SCALED),
     "discriminator": Family(f"{_NETWORKS}.discriminator:untrained", frozenset({"width"})),
     "discriminator:RUN": _RUN,

@@ -16,13 +16,24 @@ from pydantic import (
     model_validator,
 )
 
+from dermsynth.classifiers import find
 from dermsynth.classifiers.config import FitConfig
 from dermsynth.cohorts.labels import load_map
 from dermsynth.cohorts.sources import SourceConfig
 from dermsynth.core.config import Config, nearest
 from dermsynth.core.errors import ConfigError
-from dermsynth.trials.arms import ARMS, ENLARGES, NEEDS_POOL
+from dermsynth.trials.arms import ARMS, ENLARGES
 from dermsynth.trials.generators import GeneratorChoice
+
+_WHOLE = ("add", "counts", "synthetic", "tests")
+OWN_GENERATOR = "generator"
+"""In a classifier's model, in place of a run: the generator of the arm, or the trial's."""
+
+
+def of_the_generator(classifier: FitConfig) -> bool:
+    """Return whether a classifier starts from the trial's own generator, as in `discriminator:generator`."""
+    found = find(classifier.model)
+    return found.backbone.source == "run" and found.argument == OWN_GENERATOR
 
 
 def _or_a_name(schema: dict[str, Any]) -> None:
@@ -70,8 +81,6 @@ class ArmChoice(Config):
 
     @model_validator(mode="after")
     def _says_what_matters(self) -> Self:
-        if self.generator is not None and self.arm not in NEEDS_POOL:
-            raise ValueError(f"arm '{self.name}': {self.arm} has no synthetic images; leave out 'generator'")
         if (self.fill_to or self.add) and self.arm not in ENLARGES:
             raise ValueError(f"arm '{self.name}': {self.arm} adds no images; leave out 'fill_to' and 'add'")
         if self.fill_to and self.add:
@@ -139,7 +148,8 @@ def _short(value: Any) -> str:
 def overlaid(base: Any, over: Mapping[str, Any]) -> dict[str, Any]:
     """Return a block with another's keys over it, block by block: what `over` does not name stays.
 
-    A block of another kind replaces the whole block, and another algorithm does not inherit settings.
+    A block of another kind, an empty one, a table of counts and the tests replace the whole block; another algorithm
+    does not inherit settings.
     """
     found = base.canonical() if isinstance(base, Config) else dict(base)
     if over.get("kind", found.get("kind")) != found.get("kind"):
@@ -148,7 +158,7 @@ def overlaid(base: Any, over: Mapping[str, Any]) -> dict[str, Any]:
         found.pop("settings", None)
     for key, value in over.items():
         inner = found.get(key)
-        nested = isinstance(inner, Mapping | Config) and isinstance(value, Mapping)
+        nested = isinstance(inner, Mapping | Config) and isinstance(value, Mapping) and value and key not in _WHOLE
         found[key] = overlaid(inner, value) if nested else value
     return found
 

@@ -45,7 +45,9 @@ def load_protocol(target: Path | str) -> Protocol:
         of_variant = _blocks(scale, _VARIANTS, str(path)).get(chosen.get(_VARIANTS, ""), {})
         values = overlaid(overlaid(values, scale), of_variant)
     if parts:
-        values["name"] = ", ".join([str(values.get("name", "")), *chosen.values()])
+        values["name"] = ", ".join(
+            [str(values.get("name", "")), *(chosen[kind] for kind in (_VARIANTS, _SCALES) if kind in chosen)]
+        )
     return parse(Protocol, values, str(target))
 
 

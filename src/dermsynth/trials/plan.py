@@ -17,7 +17,7 @@ from dermsynth.core.config import nearest
 from dermsynth.core.errors import ConfigError
 from dermsynth.trials import work
 from dermsynth.trials.arms import ENLARGES, NEEDS_POOL, amount
-from dermsynth.trials.choices import ArmChoice
+from dermsynth.trials.choices import ArmChoice, of_the_generator
 from dermsynth.trials.generators import GeneratorChoice
 from dermsynth.trials.jobs import Job
 from dermsynth.trials.protocol import MAIN, CohortChoice, Protocol
@@ -53,14 +53,14 @@ class _Planning:
         self.syntheses = {
             arm.name: Synthesis(protocol, protocol.generator_of(arm), self.cohort)
             for arm in protocol.arms
-            if arm.arm in NEEDS_POOL
+            if protocol.needs_generator(arm)
         }
         self.oracles: dict[str, dict[int, Job]] = {}
         self.pools: dict[str, dict[int, Job]] = {}
         for arm in protocol.arms:
             if arm.arm == "oracle":
                 self.oracles[arm.name] = {seed: self._oracle(arm, r) for r, seed in enumerate(protocol.seeds)}
-            if arm.name in self.syntheses:
+            if arm.arm in NEEDS_POOL:
                 self.pools[arm.name] = {seed: self._pool(arm, r, seed) for r, seed in enumerate(protocol.seeds)}
         self.fits = {
             name: {
@@ -160,11 +160,8 @@ class _Planning:
         if arm.name in self.oracles:
             inputs["oracle"] = self.oracles[arm.name][seed]
         chosen = classifier.changed(seed=seed)
-        if work.of_the_generator(chosen):
-            synthesis = self.syntheses.get(arm.name)
-            if synthesis is None:
-                synthesis = Synthesis(self.protocol, self.protocol.generator, self.cohort)
-            inputs["run"] = synthesis.run(repeat)
+        if of_the_generator(chosen):
+            inputs["run"] = self.syntheses[arm.name].run(repeat)
         return fit_job(self.protocol, arm, chosen, inputs, title)
 
     def _test(self, name: str) -> dict[str, Fits]:
@@ -184,7 +181,7 @@ class _Planning:
                     for repeat, seed in enumerate(seeds)
                 }
                 for arm in candidates
-                if arm in self.syntheses
+                if arm in self.pools
             }
         self.test_images[name] = next(iter(of_arm.values()))
         return {
@@ -220,7 +217,7 @@ def fit_job(protocol: Protocol, arm: ArmChoice, classifier: FitConfig, inputs: M
         "augmentation": protocol.augmentation.canonical() if arm.arm == "classical" else None,
     }
     # The weights behind a path may change and keep its name; jobs without any keep theirs.
-    weights = None if work.of_the_generator(classifier) else weights_sha256(classifier)
+    weights = None if of_the_generator(classifier) else weights_sha256(classifier)
     config |= {"weights": weights} if weights else {}
     return Job("fit", work.fit_arm, config, inputs, title)
 

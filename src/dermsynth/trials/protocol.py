@@ -18,7 +18,7 @@ from dermsynth.cohorts.split import SplitConfig
 from dermsynth.core.config import Config
 from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.trials.arms import ALTERS, ENLARGES, NEEDS_POOL
-from dermsynth.trials.choices import ArmChoice, BestOnVal, TestChoice, arm_blocks
+from dermsynth.trials.choices import ArmChoice, BestOnVal, TestChoice, arm_blocks, of_the_generator
 from dermsynth.trials.generators import GeneratorChoice
 from dermsynth.trials.verdict import Declared
 
@@ -112,6 +112,11 @@ class Protocol(Config):
     @model_validator(mode="after")
     def _amounts_are_told(self) -> Self:
         for arm in self.arms:
+            if arm.generator and not self.needs_generator(arm):
+                raise ValueError(f"arm '{arm.name}': {arm.arm} has no synthetic images; leave out 'generator'")
+            several = any(map(of_the_generator, self.classifiers_of(arm).values())) and self.generator_of(arm).per_class
+            if several:
+                raise ValueError(f"arm '{arm.name}': its classifier needs one generator, and per_class trains several")
             if arm.arm not in ENLARGES:
                 continue
             amount = self.amount(arm)
@@ -198,12 +203,16 @@ class Protocol(Config):
         """Return how an arm's synthetic images are made."""
         return arm.generator or self.generator
 
+    def needs_generator(self, arm: ArmChoice) -> bool:
+        """Return whether an arm takes images or a discriminator from a generator."""
+        return arm.arm in NEEDS_POOL or any(map(of_the_generator, self.classifiers_of(arm).values()))
+
     @property
     def generators(self) -> dict[str, GeneratorChoice]:
         """Return the generators that are trained, each once, by the first arm that takes images from it."""
         found: dict[str, GeneratorChoice] = {}
         for arm in self.arms:
-            if arm.arm in NEEDS_POOL and self.generator_of(arm) not in found.values():
+            if self.needs_generator(arm) and self.generator_of(arm) not in found.values():
                 found[arm.name if arm.generator else self.name] = self.generator_of(arm)
         return found
 

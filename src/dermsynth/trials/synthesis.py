@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from dermsynth.core.errors import ConfigError
 from dermsynth.pools.screens import rules_of
 from dermsynth.trials import work
 from dermsynth.trials.generators import GeneratorChoice
@@ -23,13 +22,7 @@ class Synthesis:
         self._protocol, self._choice, self._cohort = protocol, choice, cohort
 
     def run(self, repeat: int) -> Job:
-        """Return the training of the generator that a repeat uses.
-
-        Raises:
-            ConfigError: it is several, one for each class.
-        """
-        if self._choice.per_class:
-            raise ConfigError("generator.per_class: a classifier of the generator needs one generator for all classes")
+        """Return the training of the one generator that a repeat uses."""
         return self._train(self._replica(repeat))
 
     def runs(self) -> list[Job]:

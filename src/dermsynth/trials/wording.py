@@ -79,14 +79,18 @@ def _chosen(verdict: Verdict) -> str:
 def _looks(verdict: Verdict) -> str:
     """What the same comparison comes to elsewhere."""
     parts = []
-    for look in verdict.looks:
-        if look.kind == "published":
-            drawn = look.images - verdict.test.images
-            parts.append(
-                f"With {drawn} synthetic images in the treatment's test, as some publish, the difference ({look.name}) "
-                f"is {signed(look.comparison.difference)} points of balanced accuracy and "
-                f"{signed(look.accuracy.difference)} of accuracy, which is evidence of nothing."
-            )
+    published = [look for look in verdict.looks if look.kind == "published"]
+    if published:
+        drawn = published[0].images - verdict.test.images
+        told = [
+            f"{signed(look.accuracy.difference)} of accuracy, {signed(look.comparison.difference)} of balanced accuracy"
+            + (f" ({look.name})" if len(published) > 1 else "")
+            for look in published
+        ]
+        parts.append(
+            f"With {drawn} synthetic images in the treatment's test, as some publish, the difference in points is "
+            f"{'; '.join(told)}: evidence of nothing."
+        )
     others = [
         f"{look.name} {signed(look.comparison.difference)} ({look.comparison.outcome})"
         for look in verdict.looks

@@ -13,7 +13,6 @@ import numpy as np
 import polars as pl
 from pydantic import TypeAdapter
 
-from dermsynth.classifiers import find
 from dermsynth.classifiers.config import FitConfig
 from dermsynth.cohorts.augment import ClassicalAugmentation
 from dermsynth.cohorts.cohort import Cohort
@@ -24,9 +23,8 @@ from dermsynth.cohorts.unseen import check_unseen
 from dermsynth.core import artefacts
 from dermsynth.core.errors import InputError
 from dermsynth.trials.arms import ARMS, Material, amount
+from dermsynth.trials.choices import OWN_GENERATOR, of_the_generator
 
-OWN_GENERATOR = "generator"
-"""In a classifier's model, in place of a run: the generator of the arm, or the trial's."""
 _ORACLE_LESIONS = 10_000_000
 """Oracle draws number their lesions from here on, so that none is in the cohort."""
 
@@ -197,12 +195,6 @@ def predict_images(config: Mapping[str, Any], inputs: Mapping[str, Path], out: P
 
 def _wanted(config: Mapping[str, Any], cohort: Cohort) -> dict[str, int]:
     return amount(cohort, config.get("fill_to"), config.get("add", {}))
-
-
-def of_the_generator(classifier: FitConfig) -> bool:
-    """Return whether a classifier starts from the trial's own generator, as in `discriminator:generator`."""
-    found = find(classifier.model)
-    return found.backbone.source == "run" and found.argument == OWN_GENERATOR
 
 
 def _chain(config: Mapping[str, Any]) -> tuple[Step, ...]:

@@ -40,7 +40,10 @@ class NetworkConfig(Config):
 
     @model_validator(mode="after")
     def _has_the_settings(self) -> NetworkConfig:
-        takes = find(self.model).backbone.takes
+        family = find(self.model).backbone
+        takes = family.takes
+        if self.width is not None and self.width < family.least_width:
+            raise ValueError(f"width is {self.width}; '{self.model}' takes {family.least_width} or more")
         for name in sorted({"width", "stem", "input_px", "fresh"} - takes):
             if getattr(self, name) != type(self).model_fields[name].default:
                 having = ", ".join(sorted(takes)) or "none"
