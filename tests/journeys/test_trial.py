@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.journeys.commands import TRIAL, dermsynth, one_line
 
+from dermsynth.trials.costs import read_costs
+
 pytestmark = pytest.mark.xdist_group("trial")
 
 
@@ -41,8 +43,63 @@ def test_arms_that_enlarge_trained_on_the_same_counts(work: Path) -> None:
 
 def test_the_report_and_the_data_behind_it_are_there(work: Path) -> None:
     names = {path.name for path in (work / "trial").iterdir()}
-    records = {"protocol.yaml", "index.json", "verdict.json", "fidelity.json", "audit.json", "card.json"}
+    records = {"protocol.yaml", "index.json", "verdict.json", "fidelity.json", "audit.json", "card.json", "status.json"}
     assert names == records | {"report.html", "jobs"}
+
+
+def test_every_job_has_a_log_and_a_cost_beside_it_and_not_in_it(work: Path) -> None:
+    jobs = work / "trial" / "jobs"
+    folders = {path.parent.name for path in jobs.glob("[!.]*/card.json")}
+    assert {path.stem for path in (jobs / "logs").iterdir()} == folders
+    assert set(read_costs(jobs)) == folders
+    assert all(cost.processor_s for cost in read_costs(jobs).values())
+
+
+def test_a_finished_trial_says_so_from_another_terminal(work: Path) -> None:
+    told = json.loads(dermsynth("trial", "status", "trial", "--json", cwd=work).stdout)
+    assert told["state"] == "finished"
+    assert told["counts"]["done"] == len(told["jobs"])
+    assert "trial: finished" in dermsynth("trial", "status", "trial", cwd=work).stdout
+
+
+def test_the_plan_has_the_counts_of_the_trial_that_follows(work: Path) -> None:
+    plan = json.loads(dermsynth("trial", "plan", "trial.yaml", "--json", cwd=work).stdout)
+    verdict = json.loads((work / "trial" / "verdict.json").read_text())
+    assert plan["arms"] == {name: arm["train_counts"] for name, arm in verdict["arms"].items()}
+    assert {job["folder"] for job in plan["jobs"]} == {
+        path.stem for path in (work / "trial" / "jobs" / "logs").iterdir()
+    }
+    assert plan["work_s"] >= plan["wall_s"] >= plan["critical_s"] > 0
+
+
+def test_the_plan_of_a_finished_trial_has_nothing_to_do(work: Path) -> None:
+    plan = json.loads(dermsynth("trial", "plan", "trial.yaml", "--out", "trial", "--json", cwd=work).stdout)
+    assert all(job["done"] for job in plan["jobs"])
+    assert plan["work_s"] == plan["kept_bytes"] == 0
+
+
+def test_trials_that_share_a_folder_share_what_is_the_same_in_them(work: Path) -> None:
+    arms = ", hybrid, placebo, oracle]"
+    (work / "one.yaml").write_text(TRIAL.replace("repeats: 2", "repeats: 1").replace(arms, "]\ntreatment: classical"))
+    other = TRIAL.replace("repeats: 2", "repeats: 1").replace("classical, oversampled" + arms, "oversampled]")
+    (work / "two.yaml").write_text(other + "treatment: real\n")
+    run = ["--threads", "1", "--jobs", "shared"]
+    dermsynth("trial", "run", "one.yaml", "--out", "one", *run, cwd=work)
+    made = {path: path.stat().st_mtime_ns for path in (work / "shared").glob("*/card.json")}
+    dermsynth("trial", "run", "two.yaml", "--out", "two", *run, cwd=work)
+    assert {path: path.stat().st_mtime_ns for path in (work / "shared").glob("*/card.json")} == made
+    index = json.loads((work / "two" / "index.json").read_text())
+    assert index["cohort"].startswith("../shared/cohort-")
+    before = (work / "two" / "verdict.json").read_bytes()
+    # Replaced, one trial leaves what the other has; both together can be moved; where the jobs are is remembered.
+    dermsynth("trial", "run", "one.yaml", "--out", "one", *run, "--force", cwd=work)
+    assert {path: path.stat().st_mtime_ns for path in (work / "shared").glob("*/card.json")} == made
+    (work / "moved").mkdir()
+    for name in ("one", "two", "shared"):
+        (work / name).rename(work / "moved" / name)
+    dermsynth("trial", "run", work / "two.yaml", "--out", "two", "--threads", "1", cwd=work / "moved")
+    assert (work / "moved" / "two" / "verdict.json").read_bytes() == before
+    assert not (work / "moved" / "two" / "jobs").exists()
     assert "<h1" in (work / "trial" / "report.html").read_text(encoding="utf-8")
 
 
