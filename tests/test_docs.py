@@ -26,7 +26,21 @@ PAGES = sorted(DOCS.glob("*.md"))
 @cache
 def commands() -> dict[str, Any]:
     """Return every command and group of the command line by its words, such as `trial run`."""
-    from dermsynth.cli import audit, data, doctor, fit, generate, pool, predict, preview, score, screen, trials  # noqa: F401 - importing registers the commands
+    from dermsynth.cli import (  # noqa: F401 - importing registers the commands
+        audit,
+        data,
+        doctor,
+        fit,
+        generate,
+        pool,
+        predict,
+        preview,
+        score,
+        screen,
+        trial_files,
+        trials,
+        tune,
+    )
     from dermsynth.cli.app import app
 
     found: dict[str, Any] = {}

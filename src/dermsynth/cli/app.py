@@ -45,6 +45,7 @@ class _InOrderOfUse(TyperGroup):
         "explain",
         "export-onnx",
         "trial",
+        "tune",
     )
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -177,6 +178,20 @@ def _stop(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
-    from dermsynth.cli import audit, data, doctor, fit, generate, pool, predict, preview, score, screen, trials  # noqa: F401 - importing them registers the commands
+    from dermsynth.cli import (  # noqa: F401 - importing them registers the commands
+        audit,
+        data,
+        doctor,
+        fit,
+        generate,
+        pool,
+        predict,
+        preview,
+        score,
+        screen,
+        trial_files,
+        trials,
+        tune,
+    )
 
     sys.exit(app())

@@ -29,6 +29,7 @@ class Resize(Config):
 
     step: Literal["resize"] = "resize"
     fit: Literal["crop", "pad", "squash"] = "crop"
+    """How a photo becomes a square."""
     interpolation: Literal["bicubic", "bilinear", "area"] = "bicubic"
     """All of them antialiased: every pixel of the source counts."""
 
@@ -86,9 +87,11 @@ class Bilateral(Config):
 
     step: Literal["bilateral"] = "bilateral"
     diameter_px: int = Field(9, ge=3, le=31)
+    """Of the window."""
     sigma_colour: float = Field(75.0, gt=0)
     """In grey levels, 0 to 255: larger ones average over stronger edges."""
     sigma_space_px: float = Field(75.0, gt=0)
+    """Larger ones average over a wider window."""
 
     def apply(self, image: Image, mask: Image | None, size_px: int) -> Seen:
         """Return the filtered image."""
@@ -103,6 +106,7 @@ class Gamma(Config):
 
     step: Literal["gamma"] = "gamma"
     gamma: float = Field(1.5, gt=0, le=10)
+    """Above 1 brightens."""
 
     def apply(self, image: Image, mask: Image | None, size_px: int) -> Seen:
         """Return the image with every value replaced."""

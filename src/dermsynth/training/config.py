@@ -14,8 +14,8 @@ class TrainConfig(Config):
     """How long and how an algorithm is trained; what is trained are the algorithm's own settings."""
 
     budget_kimg: float = Field(200.0, gt=0, allow_inf_nan=False, description="thousands of real images seen")
-    seed: int = Field(0, ge=0)
-    precision: Precision = "auto"
+    seed: int = Field(0, ge=0, description="of the initial weights, the order of images and the noise")
+    precision: Precision = Field("auto", description="`auto` takes bf16 where the hardware has it")
     classes: tuple[str, ...] = Field((), description="train on these classes alone; empty: on all of the cohort")
     held_out: int = Field(
         256, ge=0, description="most images kept from the networks to choose the best snapshot; 0 takes the last one"

@@ -27,6 +27,7 @@ class CsvConfig(Config):
 
     kind: Literal["csv"] = "csv"
     root: str
+    """Folder of the table and the images."""
     table: str
     """Of the table in `root`."""
     images: tuple[str, ...] = Field((".",), min_length=1)
@@ -34,8 +35,11 @@ class CsvConfig(Config):
     image: str = "image_id"
     """Column of the images' names, with or without folders and ending."""
     label: str = "label"
+    """Column of the classes."""
     lesion: str | None = None
+    """Column of the lesions."""
     patient: str | None = None
+    """Column of the patients."""
     part: str | None = None
     """Column of `train`, `val` or `test`, for the scheme `fixed` of a split."""
     mask: str | None = None

@@ -28,6 +28,7 @@ class DermaMnistConfig(Config):
 
     kind: Literal["dermamnist"] = "dermamnist"
     root: str
+    """Folder of the published files."""
     file: str = PUBLISHED[0]
     """28 px; `dermamnist_64.npz`, `dermamnist_128.npz`, `dermamnist_224.npz`, or another file of the same layout."""
 

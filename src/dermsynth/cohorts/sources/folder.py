@@ -22,6 +22,7 @@ class FolderConfig(Config):
 
     kind: Literal["folder"] = "folder"
     root: str
+    """Folder with a folder of images for each class."""
 
 
 class FolderSource(FileSource):

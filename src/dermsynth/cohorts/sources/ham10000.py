@@ -23,6 +23,7 @@ class Ham10000Config(Config):
 
     kind: Literal["ham10000"] = "ham10000"
     root: str
+    """Folder of the published files."""
     one_per_lesion: bool = False
     """Keep the first photo of every lesion (by image_id) only: 7,470 images."""
 

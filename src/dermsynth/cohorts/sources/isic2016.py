@@ -26,6 +26,7 @@ class Isic2016Config(Config):
 
     kind: Literal["isic2016-task3"] = "isic2016-task3"
     root: str
+    """Folder of the published files."""
 
 
 class Isic2016Source(FileSource):

@@ -24,6 +24,7 @@ class Isic2017Config(Config):
 
     kind: Literal["isic2017-task3"] = "isic2017-task3"
     root: str
+    """Folder of the published files."""
 
 
 class Isic2017Source(FileSource):

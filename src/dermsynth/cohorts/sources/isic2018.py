@@ -25,6 +25,7 @@ class Isic2018Config(Config):
 
     kind: Literal["isic2018-task3"] = "isic2018-task3"
     root: str
+    """Folder of the published files."""
     metadata: str | None = None
     """HAM10000's metadata or the folder it is in. By default `ISIC2018_Task3_Training_LesionGroupings.csv` or the
     metadata are looked for in the root and in `ham10000` beside it."""

@@ -26,6 +26,7 @@ class Isic2019Config(Config):
 
     kind: Literal["isic2019"] = "isic2019"
     root: str
+    """Folder of the published files."""
     one_per_lesion: bool = False
     """Keep the first photo of every lesion (by image_id) only."""
 

@@ -29,6 +29,7 @@ class Isic2020Config(Config):
 
     kind: Literal["isic2020"] = "isic2020"
     root: str
+    """Folder of the published files."""
 
 
 class Isic2020Source(FileSource):

@@ -25,6 +25,7 @@ class IsicArchiveConfig(Config):
 
     kind: Literal["isic-archive"] = "isic-archive"
     root: str
+    """Folder or zip of an export."""
     label: str = "diagnosis_1"
     """The column of the class: `diagnosis_1` (benign, malignant, indeterminate) to `diagnosis_5`, ever finer; in older
     exports `benign_malignant` or `diagnosis`."""

@@ -21,6 +21,7 @@ class KaggleConfig(Config):
 
     kind: Literal["kaggle-benign-malignant"] = "kaggle-benign-malignant"
     root: str
+    """Folder or zip of the published files."""
 
 
 class KaggleSource(FileSource):

@@ -24,6 +24,7 @@ class Ph2Config(Config):
 
     kind: Literal["ph2"] = "ph2"
     root: str
+    """Folder or zip of the published files."""
 
 
 class Ph2Source(FileSource):

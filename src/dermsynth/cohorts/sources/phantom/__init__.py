@@ -44,6 +44,7 @@ class PhantomConfig(Config):
     0.81 at the default, 0.62 at 0.5.
     """
     seed: int = Field(0, ge=0)
+    """Of the lesions; in a trial, the trial's own."""
     first_lesion: int = Field(0, ge=0)
     """Number of the first lesion. Draws over disjoint ranges of numbers share no lesion; ranges that start at
     multiples of 1,000 share no patient either."""
