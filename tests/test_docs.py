@@ -32,6 +32,7 @@ def commands() -> dict[str, Any]:
         doctor,
         fit,
         generate,
+        paper_tables,
         pool,
         predict,
         preview,

@@ -15,14 +15,16 @@ from dermsynth.cli import (  # noqa: F401 - importing registers the commands
     doctor,
     fit,
     generate,
+    paper_tables,
     pool,
     preview,
     trials,
+    tune,
 )
 from dermsynth.cli.app import app, parse_counts, parse_settings
 from dermsynth.core.errors import ConfigError
 from dermsynth.training.config import TrainConfig
-from dermsynth.trials.protocol import PRESETS
+from dermsynth.trials.loading import PRESETS
 
 NO_OTHER: dict[str, str] = {}
 SHORTEST_HELP = 60
@@ -74,7 +76,7 @@ def test_commands_stand_in_the_order_of_use() -> None:
     listed = group().list_commands(None)
     first = ["demo", "doctor", "ingest", "join", "split", "audit", "preview", "export"]
     pools = ["train", "sample", "translate", "screen", "measure", "pool"]
-    assert listed == [*first, *pools, "find-rate", "fit", "score", "predict", "explain", "export-onnx", "trial"]
+    assert listed == [*first, *pools, "find-rate", "fit", "score", "predict", "explain", "export-onnx", "trial", "tune"]
 
 
 def test_short_helps_are_whole_sentences() -> None:

@@ -23,7 +23,7 @@ USAGE_ERROR, STOPPED = 2, 130
 class _InOrderOfUse(TyperGroup):
     """The commands in the order in which a newcomer meets them."""
 
-    _order = (
+    _order: tuple[str, ...] = (
         "demo",
         "doctor",
         "ingest",
@@ -52,6 +52,10 @@ class _InOrderOfUse(TyperGroup):
         return sorted(self.commands, key=self._order.index)
 
 
+class _TrialInOrderOfUse(_InOrderOfUse):
+    _order = ("new", "schema", "power", "plan", "run", "status", "report", "compare", "tables")
+
+
 app = typer.Typer(
     cls=_InOrderOfUse,
     help="Do synthetic dermoscopy images help my classifier? From images to a verdict with error bars.",
@@ -60,7 +64,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-trial_app = typer.Typer(help="Run a whole trial from one YAML file, or judge it again.", no_args_is_help=True)
+trial_app = typer.Typer(
+    cls=_TrialInOrderOfUse, help="Run a whole trial from one YAML file, or judge it again.", no_args_is_help=True
+)
 app.add_typer(trial_app, name="trial")
 
 Out = Annotated[Path, typer.Option("--out", help="The folder to make.", show_default=False)]
@@ -184,6 +190,7 @@ def main() -> None:
         doctor,
         fit,
         generate,
+        paper_tables,
         pool,
         predict,
         preview,

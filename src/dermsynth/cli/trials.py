@@ -19,7 +19,11 @@ DISCORDANCE, SEED_SD = 0.15, 0.015
 @command(trial_app, "run")
 def trial_run(
     protocol: Annotated[
-        str, typer.Argument(help="A YAML file that declares the trial, or a preset: demo or ham10000-quick.")
+        str,
+        typer.Argument(
+            help="A YAML file that declares the trial, or a preset (demo, ham10000-quick, 001, 002-refined, "
+            "002-translated, 003, 004, low-data); :VARIANT and :SCALE follow, as in 001:as-published:cpu."
+        ),
     ],
     out: Out,
     seed: Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Instead of the protocol's.")] = None,
