@@ -42,7 +42,7 @@ def alive_in(session: int) -> dict[int, str]:
     return found
 
 
-def wait_until(condition: object, process: subprocess.Popen[str], seconds: float = 60) -> bool:
+def wait_until(condition: object, process: subprocess.Popen[str], seconds: float = 120) -> bool:
     """Return whether the condition came true in time and before the process ended."""
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
