@@ -39,9 +39,12 @@ if TYPE_CHECKING:
     from dermsynth.training.config import TrainConfig
     from dermsynth.training.loop import train
     from dermsynth.trials.arms import ARMS, Material
+    from dermsynth.trials.compare import compare
     from dermsynth.trials.loading import load_protocol
     from dermsynth.trials.protocol import Protocol
     from dermsynth.trials.run import judge_trial, run_trial
+    from dermsynth.trials.space import parse_space
+    from dermsynth.trials.tune import tune
     from dermsynth.trials.verdict import Endpoint, judge
 
 _PUBLIC = {
@@ -57,6 +60,7 @@ _PUBLIC = {
     "algorithm_class": "algorithms",
     "audit_cohort": "audits.cohort",
     "audit_paper": "audits.paper",
+    "compare": "trials.compare",
     "explain": "reports.explained",
     "export": "cohorts.export",
     "export_onnx": "classifiers.export_onnx",
@@ -70,6 +74,7 @@ _PUBLIC = {
     "load_paper": "audits.paper",
     "load_protocol": "trials.loading",
     "measure": "pools.measure",
+    "parse_space": "trials.space",
     "predict": "classifiers.apply",
     "rules_of": "pools.screens",
     "run_trial": "trials.run",
@@ -80,6 +85,7 @@ _PUBLIC = {
     "split": "cohorts.split",
     "train": "training.loop",
     "translate": "pools.translate",
+    "tune": "trials.tune",
     "write_report": "reports.report",
 }
 
@@ -97,6 +103,7 @@ __all__ = [
     "algorithm_class",
     "audit_cohort",
     "audit_paper",
+    "compare",
     "explain",
     "export",
     "export_onnx",
@@ -110,6 +117,7 @@ __all__ = [
     "load_paper",
     "load_protocol",
     "measure",
+    "parse_space",
     "predict",
     "rules_of",
     "run_trial",
@@ -120,6 +128,7 @@ __all__ = [
     "split",
     "train",
     "translate",
+    "tune",
     "write_report",
 ]
 
