@@ -120,7 +120,7 @@ def test_a_balance_that_needs_every_class_is_refused_before_training(tmp_path: P
 def test_every_arm_takes_the_same_steps_and_scores_the_same_states(tmp_path: Path) -> None:
     whole = make_cohort((12, 16, 64))
     pool = make_pool(tmp_path / "pool", whole, missing(whole, 20))
-    material = Material(whole, 20, 0, pool, make_cohort((40, 40, 40), prefix="new", split=False))
+    material = Material(whole, missing(whole, 20), 0, pool, make_cohort((40, 40, 40), prefix="new", split=False))
     config = FitConfig(width=2, batch_size=8, budget_kimg=0.1, evaluations=3, recipe="fastai")
     scored = set()
     for name, arm in ARMS.items():

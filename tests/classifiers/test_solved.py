@@ -32,7 +32,7 @@ from dermsynth.core.config import parse
 from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.encoders import handmade
 from dermsynth.encoders.pretrained import Pretrained
-from dermsynth.trials.arms import ALTERS, ARMS, NEEDS_POOL, Material
+from dermsynth.trials.arms import ALTERS, ARMS, NEEDS_POOL, Material, missing
 from dermsynth.trials.protocol import Protocol
 
 
@@ -189,7 +189,7 @@ def test_a_trial_with_such_arms_is_refused_before_it_starts() -> None:
 
 def test_the_arms_that_alter_or_weight_images_are_known() -> None:
     for name in set(ARMS) - {*NEEDS_POOL, "oracle"}:
-        chosen = ARMS[name](Material(COHORT, 60, 0))
+        chosen = ARMS[name](Material(COHORT, missing(COHORT, 60), 0))
         assert (chosen.augmentation is not None or chosen.balance != "none") == (name in ALTERS), name
     assert not set(ALTERS) & {*NEEDS_POOL, "oracle"}
 
