@@ -10,7 +10,7 @@ demo: $(INSTALLED)
 	$(BIN)/dermsynth demo --out demo
 
 test: $(INSTALLED)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -8,8 +8,6 @@ import polars as pl
 import pytest
 from tests.journeys.commands import dermsynth, one_line
 
-pytestmark = pytest.mark.xdist_group("translating")
-
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:

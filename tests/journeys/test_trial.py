@@ -10,8 +10,6 @@ from tests.journeys.commands import TRIAL, dermsynth, one_line
 
 from dermsynth.trials.costs import read_costs
 
-pytestmark = pytest.mark.xdist_group("trial")
-
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -12,8 +12,6 @@ from tests.journeys.commands import dermsynth, one_line
 
 from dermsynth.cohorts.augment import ClassicalAugmentation
 
-pytestmark = pytest.mark.xdist_group("verbs")
-
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:

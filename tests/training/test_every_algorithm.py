@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,31 +49,36 @@ def lines(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return what trains an algorithm without a break, once for all tests."""
+    folder = tmp_path_factory.mktemp("whole")
+    return cache(lambda name: run(name, folder / name, every_s=1e9))
+
+
 def test_every_algorithm_is_tested() -> None:
     assert set(TINY) == set(ALGORITHMS)
 
 
 @pytest.mark.parametrize("name", sorted(TINY))
-def test_a_run_that_broke_off_continues_bit_for_bit(name: str, tmp_path: Path) -> None:
-    whole = run(name, tmp_path / "whole", every_s=1e9)
+def test_a_run_that_broke_off_continues_bit_for_bit(name: str, whole: Callable[[str], Path], tmp_path: Path) -> None:
     broken = int(numpy_generator(0, f"break {name}").integers(2, STEPS))
     with pytest.raises(_StopError):
         run(name, tmp_path / "run", stop_at=broken)
     continued = run(name, tmp_path / "run")
-    ours, theirs = networks(continued), networks(whole)
+    ours, theirs = networks(continued), networks(whole(name))
     assert ours.keys() == theirs.keys()
     assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
-    assert lines(continued / "looks.jsonl") == lines(whole / "looks.jsonl")
+    assert lines(continued / "looks.jsonl") == lines(whole(name) / "looks.jsonl")
 
 
 @pytest.mark.parametrize("name", sorted(TINY))
-def test_every_loss_is_finite_and_the_generator_moves(name: str, tmp_path: Path) -> None:
-    out = run(name, tmp_path / "run", every_s=1e9)
-    history = lines(out / "history.jsonl")
+def test_every_loss_is_finite_and_the_generator_moves(name: str, whole: Callable[[str], Path]) -> None:
+    history = lines(whole(name) / "history.jsonl")
     losses = [value for line in history for key, value in line.items() if key.startswith("loss_")]
     assert losses
     assert np.isfinite(losses).all()
-    assert lines(out / "looks.jsonl")[-1]["change"] > 0
+    assert lines(whole(name) / "looks.jsonl")[-1]["change"] > 0
 
 
 @pytest.mark.parametrize("name", sorted(set(TINY) - {"cyclegan"}))
