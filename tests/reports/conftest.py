@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fabricated import add_costs, fabricate
-
-GRID = tuple(f"hybrid fill_to={fill_to} screens.rank={rank}" for fill_to in (10, 20, 40) for rank in (0.5, 1))
+from fabricated import GRID, add_costs, fabricate
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 TRAIN = {"akiec": 14, "bcc": 18, "bkl": 26, "df": 8, "mel": 24, "nv": 60, "vasc": 9}
 TARGET = 40
 ENLARGED = ("classical", "oversampled", "hybrid", "placebo", "oracle")
+GRID = tuple(f"hybrid fill_to={fill_to} screens.rank={rank}" for fill_to in (10, 20, 40) for rank in (0.5, 1))
 SKILL = {"real": 1.1, "classical": 1.3, "oversampled": 1.35, "hybrid": 1.6, "placebo": 1.0, "oracle": 2.2}
 
 

@@ -40,8 +40,9 @@ def test_text_stands_out_from_its_ground(theme: dict[str, str], name: str, groun
 @pytest.mark.parametrize(
     ("theme", "share"), [(LIGHT, 0.55), (DARK, 0.45), (PRINT, 0.55)], ids=["light", "dark", "print"]
 )
-def test_numbers_stand_out_from_the_darkest_cell(theme: dict[str, str], share: float) -> None:
-    pairs = zip(channels(theme["accent"]), channels(theme["wash"]), strict=True)
+@pytest.mark.parametrize("shade", ["accent", "harms"])
+def test_numbers_stand_out_from_the_darkest_cell(theme: dict[str, str], share: float, shade: str) -> None:
+    pairs = zip(channels(theme[shade]), channels(theme["wash"]), strict=True)
     assert contrast(channels(theme["ink"]), [share * a + (1 - share) * w for a, w in pairs]) >= 4.5
 
 

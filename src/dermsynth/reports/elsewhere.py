@@ -15,7 +15,6 @@ from dermsynth.reports.exhibits import Exhibit
 from dermsynth.reports.figures import Curve, Frame, Row
 from dermsynth.reports.results import metric_name
 
-_DOSE_PX = 220
 _STEP = 5.0
 """An axis of scores starts and ends at a multiple of so many per cent."""
 KINDS = {
@@ -69,7 +68,6 @@ def looks(evidence: Evidence) -> dict[str, Any] | None:
         "decided": decided,
         "rows": [
             {
-                "kind": KINDS.get(look["kind"], look["kind"]),
                 "name": _named(look),
                 "images": look["images"],
                 "lesions": look["lesions"],
@@ -149,9 +147,8 @@ def _panel(name: str, title: str, one: Mapping[str, Any], trend: Mapping[str, An
         [drawn],
         frame,
         title=title,
-        note=numbers.equals_p(one["p_value"]),
+        note="",
         alternative=f"{trend['said']}: {points}.",
-        width_px=_DOSE_PX,
     )
 
 

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dermsynth.metrics import scores
 from dermsynth.metrics.calibration import Reliability
 from dermsynth.metrics.judged import BENEFIT_THRESHOLDS, BenefitScores, CalibrationScores, Judged, RankingScores
 from dermsynth.metrics.operating import net_benefit_of_all
-from dermsynth.metrics.ranking import precision_recall_curve
 from dermsynth.metrics.redraws import Spread, spreads
 from dermsynth.metrics.statistics import Estimate
 from dermsynth.reports import exhibits, figures, numbers
@@ -56,13 +54,13 @@ def performance(evidence: Evidence) -> dict[str, Any]:
 def _curves(evidence: Evidence, every: Judgements, kind: str) -> Exhibit:
     """Return one plot per class: the mean over seeds, and for treatment and control the range of seeds."""
     verdict = evidence.verdict
-    grid, read = (_RATES, _roc) if kind == "roc" else (_RECALLS, _precision)
+    grid, judged = _RATES if kind == "roc" else _RECALLS, every.judged
     panels, rows = [], []
     for number, name in enumerate(verdict["classes"]):
-        share = float((every.judged.labels == number).mean())
+        share = float(judged.positive[number].mean())
         curves, told = [], []
         for arm, fits in every.fits.items():
-            of_seed = np.stack([read(every.judged, fit, number) for fit in fits])
+            of_seed = np.stack([_course(judged.positive[number], judged.scores[fit, number], kind) for fit in fits])
             mean, role = of_seed.mean(axis=0), role_of(evidence, arm)
             banded = role != "other" and len(fits) > 1
             low, high = (of_seed.min(axis=0), of_seed.max(axis=0)) if banded else (None, None)
@@ -96,14 +94,18 @@ def _drawn(kind: str, curve: Curve) -> Curve:
     return Curve(curve.name, np.r_[0, curve.x], np.r_[0, curve.y], curve.role, low=low, high=high)
 
 
-def _roc(judged: Judged, fit: int, number: int) -> Floats:
-    return np.asarray(np.interp(_RATES, *scores.roc_curve(judged.labels, judged.probabilities[fit], number)))
+def _course(positive: npt.NDArray[np.bool_], values: Floats, kind: str) -> Floats:
+    """Return sensitivity at each false positive rate, or the precision of the fewest calls that reach each recall.
 
-
-def _precision(judged: Judged, fit: int, number: int) -> Floats:
-    """Return the precision of the fewest calls that reach each recall."""
-    _, precision, recall = precision_recall_curve(judged.positive[number], judged.scores[fit, number])
-    return np.asarray(precision[np.searchsorted(recall, _RECALLS - 1e-12)])
+    One order of the images gives both; equal values are called together.
+    """
+    order = np.argsort(-values, kind="stable")
+    last = np.append(np.diff(values[order]) != 0, True)
+    true, called = np.cumsum(positive[order])[last], np.flatnonzero(last) + 1
+    if kind == "roc":
+        false = called - true
+        return np.asarray(np.interp(_RATES, np.r_[0, false / false[-1]], np.r_[0, true / true[-1]]))
+    return np.asarray((true / called)[np.searchsorted(true / true[-1], _RECALLS - 1e-12)])
 
 
 def _areas(evidence: Evidence, found: dict[str, Spread], fits: dict[str, list[int]]) -> dict[str, Any]:
@@ -194,7 +196,7 @@ def _benefit(evidence: Evidence, spread: Spread, judged: Judged, fits: dict[str,
         everyone = net_benefit_of_all(share, at)
         limits = (-0.25 * share, 1.2 * share)
         frame = Frame(
-            "threshold", (0.0, _HIGHEST), limits, (at.tolist(), everyone.tolist()), (0.0, share), "{:.2g}".format
+            "threshold", (0.0, _HIGHEST), limits, (at.tolist(), everyone.tolist()), (0.0, share), "{:.2f}".format
         )
         told.append(f"calling all {np.interp(0.1, at, everyone):.3f}")
         words = f"Net benefit at a threshold of 10 %: {', '.join(told)}."

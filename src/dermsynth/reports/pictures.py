@@ -98,6 +98,6 @@ def encoded(pixels: npt.NDArray[np.uint8]) -> Picture:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
     url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
     return Picture(url, pixels.shape[1], pixels.shape[0])
