@@ -206,6 +206,12 @@ def _jobs(
         for arm, by_seed in by_arm.items():
             for of_seed, name in by_seed.items():
                 yield Job(f"fit of {classifier} on {arm}", name, int(of_seed), artefacts.read_card(trial / name, "fit"))
+    for test, by_classifier in (index.get("tests") or {}).items():
+        for classifier, by_arm in by_classifier.items():
+            for arm, by_seed in by_arm.items():
+                for of_seed, name in by_seed.items():
+                    card = artefacts.read_card(trial / name, "predictions")
+                    yield Job(f"{test}, {classifier} on {arm}", name, int(of_seed), card)
 
 
 def _costs(folder: Path, jobs: list[Job]) -> dict[str, Cost]:
