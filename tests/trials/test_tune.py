@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import torch
 import yaml
 
 from dermsynth.classifiers.predictions import read_predictions
@@ -71,6 +72,7 @@ def values_of(found: Tuning, arm: str = "real") -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tuning, list[str]]:
     """Return a search with real fits, and every cohort folder that was opened meanwhile."""
+    torch.set_num_threads(1)  # this runs before the fixture that does so for every test
     out = tmp_path_factory.mktemp("tune") / "out"
     opened: list[str] = []
     original = Cohort.open.__func__  # type: ignore[attr-defined]

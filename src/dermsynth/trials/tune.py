@@ -181,8 +181,8 @@ class _Search:
         """Open or make a study for each arm, the first try of which has the protocol's own values."""
         import optuna
 
-        opened = storage_of(storage, self.out / JOURNAL)
-        with alone_in(self.out / DECLARED, wait=True):
+        with alone_in(self.out / DECLARED, wait=True):  # of two that start at once, one makes the database
+            opened = storage_of(storage, self.out / JOURNAL)
             for arm in self.arms:
                 name = f"{self.protocol.name}, {arm}, {digest_of(self.declared)[:12]}"
                 study = optuna.create_study(storage=opened, study_name=name, direction="maximize", load_if_exists=True)
