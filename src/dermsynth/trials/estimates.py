@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from dermsynth.cohorts.preprocess import DEFAULT_CHAIN, Chain
 from dermsynth.cohorts.sources import SourceConfig, make_source
 from dermsynth.core.errors import ArtefactError
 from dermsynth.trials import work
+from dermsynth.trials.choices import of_the_generator
 from dermsynth.trials.jobs import Job
+from dermsynth.trials.task import Work
 
 _PICTURES, _NOISE_IMAGES = 16, 256
 """Images that are read to time a source; the most images of noise of a class."""
@@ -74,7 +77,7 @@ class Known:
         added: Mapping[str, int] = config.get("add") or {
             name: max(0, config.get("fill_to", 0) - count) for name, count in train.items()
         }
-        return round(sum(added.values()) * config.get("times", 1))
+        return ceil(sum(added.values()) * float(config.get("times", 1)))
 
 
 class Guesses:
@@ -86,7 +89,7 @@ class Guesses:
 
     def of(self, job: Job) -> Guess:
         """Return what a job would take."""
-        kinds = {
+        kinds: dict[Work, Callable[[Job], Guess]] = {
             work.make_cohort: self._cohort,
             work.make_external: self._cohort,
             work.train_generator: self._run,
@@ -167,7 +170,7 @@ class Guesses:
 
         config, size_px, known = job.config, _size_of(job), self._known
         classifier = FitConfig(**config["classifier"]).changed(seed=0)
-        if work.of_the_generator(classifier):
+        if of_the_generator(classifier):
             return None
         augmentation = ClassicalAugmentation(**config["augmentation"]) if config["augmentation"] else None
 
