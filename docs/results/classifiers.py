@@ -28,6 +28,8 @@ HEADS = (
     "settings",
     "kimg",
     "seeds",
+    "val: balanced",
+    "val: AUC",
     "balanced accuracy",
     "macro-AUC",
     "accuracy",
@@ -46,6 +48,7 @@ class Choice:
     settings: tuple[str, ...] = ()
     kimg: int = 24
     size_px: int = 64
+    augment: str = ""
 
     def command(self, name: str, seed: int, weights: Path) -> list[str]:
         """Return the command of one fit."""
@@ -54,6 +57,7 @@ class Choice:
         solved = self.model.startswith(("probe", "knn"))
         budget = [] if solved else ["--kimg", str(self.kimg)]
         pairs = [] if solved else pairs
+        budget += ["--augment", self.augment] if self.augment else []
         where = [f"isic{self.size_px}", "--arm", self.arm, "--seed", str(seed), "--threads", "1"]
         return ["dermsynth", "fit", model, *where, *budget, *pairs, "--out", f"classifiers/{name}-{seed}"]
 
@@ -70,11 +74,14 @@ CHOICES = {
     "cnn-focal": Choice("small-cnn", "focal"),
     "cnn-logit": Choice("small-cnn", "logit-adjusted"),
     "cnn-wide": Choice("small-cnn", "classical", ("width=32",), kimg=48),
+    "cnn-best": Choice("small-cnn", "classical", ("width=32", "tta=8", "ema_halflife_kimg=1"), kimg=96),
     "resnet": Choice("resnet-18"),
     "resnet-classical": Choice("resnet-18", "classical"),
     "tuned-64": Choice(FROM_HUB, settings=("recipe=fastai", "input_px=64")),
     "tuned-64-classical": Choice(FROM_HUB, "classical", ("recipe=fastai", "input_px=64")),
-    "tuned-128": Choice(FROM_HUB, "classical", ("recipe=fastai", "input_px=128"), size_px=128),
+    "tuned-128": Choice(
+        FROM_HUB, "classical", ("recipe=fastai", "input_px=128", "tta=4"), kimg=16, size_px=128, augment="papers"
+    ),
 }
 
 
@@ -120,6 +127,8 @@ def _row(choice: Choice, column: Column, fits: list[Path]) -> str:
         value = column.overall[name]
         return f"{100 * value.value:.1f} ({100 * value.low:.1f} to {100 * value.high:.1f})"
 
+    (on_val,) = score(fits, part="val", resamples=200).columns
+    val = [f"{100 * on_val.overall[name].value:.1f}" for name in ("balanced_accuracy", "auc_macro")]
     minutes = sum(json.loads((path / "card.json").read_text())["wall_s"] for path in fits) / len(fits) / 60
     found = column.operating["mel"].sensitivity_at_specificity
     melanomas = f"{100 * found.value:.0f} % ({100 * found.low:.0f} to {100 * found.high:.0f})"
@@ -133,6 +142,7 @@ def _row(choice: Choice, column: Column, fits: list[Path]) -> str:
         settings,
         "" if solved else str(choice.kimg),
         str(len(fits)),
+        *val,
         f"**{told('balanced_accuracy')}**",
         told("auc_macro"),
         f"{100 * column.overall['accuracy'].value:.1f}",

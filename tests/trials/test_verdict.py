@@ -101,7 +101,7 @@ def test_the_file_has_exactly_the_fields_of_schema_3(six_arms: Fits) -> None:
     found = json.loads(json.dumps(decide(six_arms, context=context).to_json()))
     assert list(found) == [
         *("schema", "trial", "sentence", "outcome", "treatment", "control", "endpoint", "seeds", "generators"),
-        *("classes", "test", "leaky", "chosen", "arms", "comparisons", "doses", "looks", "subgroups"),
+        *("classes", "test", "leaky", "edited", "chosen", "arms", "comparisons", "doses", "looks", "subgroups"),
     ]
     assert found["schema"] == 3
     assert list(found["endpoint"]) == ["metric", "smallest_difference", "confidence", "resamples", "split"]

@@ -166,7 +166,7 @@ def overlaid(base: Any, over: Mapping[str, Any]) -> dict[str, Any]:
 class BestOnVal(Config):
     """The treatment is chosen among several arms by the endpoint's metric on val, then judged once on test."""
 
-    best_on_val: tuple[str, ...] = Field(min_length=2)
+    best_on_val: tuple[str, ...] = Field(min_length=2, description="the arms that it may be")
 
 
 class TestChoice(Config):
@@ -178,7 +178,7 @@ class TestChoice(Config):
 
     __test__ = False  # for pytest: this is no test class
 
-    source: SourceConfig | None = None
+    source: SourceConfig | None = Field(None, description="images from elsewhere")
     labels: str | None = Field(None, description="a label map to the trial's classes")
     synthetic: dict[str, int] = Field(default_factory=dict, description="images per class")
 

@@ -238,14 +238,14 @@ def _sentence(first: Side, other: Side, found: Against) -> str:
         return (
             f"The effect of {other.label} is {_than(one.difference)} that of {first.label} (standard error "
             f"{points(one.standard_error)}, {level} {signed(one.low)} to {signed(one.high)}, "
-            f"{wording._p(one.p_value)}); not paired: {found.why}, so the two count as independent."
+            f"{wording.p_words(one.p_value)}); not paired: {found.why}, so the two count as independent."
         )
     assert found.treatment is not None
     assert found.effect is not None
     test, number = first.verdict.test, len(found.seeds)
     parts = [
         f"{subject} {_than(change.difference)} that of {first.label} ({level} {signed(change.low)} to "
-        f"{signed(change.high)}, {wording._p(change.p_value)}{_adjusted(change)})"
+        f"{signed(change.high)}, {wording.p_words(change.p_value)}{_adjusted(change)})"
         for subject, change in (
             (f"the treatment of {other.label} ({other.verdict.treatment}) scores", found.treatment),
             ("its effect is", found.effect),
@@ -258,7 +258,7 @@ def _sentence(first: Side, other: Side, found: Against) -> str:
 
 
 def _adjusted(change: Change) -> str:
-    return "" if change.adjusted_p == change.p_value else f", adjusted {wording._p(change.adjusted_p)}"
+    return "" if change.adjusted_p == change.p_value else f", adjusted {wording.p_words(change.adjusted_p)}"
 
 
 def _than(difference: float) -> str:

@@ -51,7 +51,7 @@ class Refinement(Config):
 class GeneratorChoice(Config):
     """Which algorithm, with which settings, for how long, and how many independent replicas of it."""
 
-    algorithm: str = "dcgan"
+    algorithm: str = Field("dcgan", description="its name")
     settings: dict[str, Any] = Field(default_factory=dict, description="the algorithm's own keys")
     training: TrainConfig = TrainConfig()
     replicas: int = Field(1, ge=1, description="generators trained from different seeds; repeats share them in turn")

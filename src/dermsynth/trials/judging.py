@@ -11,6 +11,7 @@ import numpy as np
 from dermsynth.classifiers.predictions import read_predictions
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.core import artefacts
+from dermsynth.core.errors import ArtefactError
 from dermsynth.metrics import scores
 from dermsynth.trials.arms import NEEDS_POOL
 from dermsynth.trials.looks import Fits, Pair, as_published, elsewhere
@@ -18,14 +19,22 @@ from dermsynth.trials.protocol import MAIN, Protocol
 from dermsynth.trials.verdict import ArmFacts, Chosen, Context, Endpoint, Verdict, judge
 
 
-def judge_folder(protocol: Protocol, out: Path, index: Mapping[str, Any]) -> Verdict:
+def judge_folder(
+    protocol: Protocol, out: Path, index: Mapping[str, Any], *, edited: Mapping[str, tuple[Any, Any]] | None = None
+) -> Verdict:
     """Return the verdict of a trial whose jobs are done.
 
     Args:
         protocol: Its protocol.
         out: Its folder.
         index: Its `index.json`.
+        edited: What its protocol said when it ran, and says now, by key.
+
+    Raises:
+        ArtefactError: a trial of an older version, which knows no further classifiers or tests.
     """
+    if "tests" not in index:
+        raise ArtefactError(f"{out}: was made by an older version of dermsynth; run the trial again with --force")
     fits = _fits(out, index["fits"])
     chosen = choose(fits, protocol.candidates) if len(protocol.candidates) > 1 else None
     treatment = max(chosen.among, key=chosen.among.__getitem__) if chosen else protocol.candidates[0]
@@ -42,6 +51,7 @@ def judge_folder(protocol: Protocol, out: Path, index: Mapping[str, Any]) -> Ver
         arms=arms,
         leaky=cohort.leaky,
         chosen=chosen,
+        edited=dict(edited or {}),
         columns={
             column: dict(zip(names, cohort.table[column].to_list(), strict=True)) for column in protocol.subgroups
         },

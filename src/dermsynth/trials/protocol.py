@@ -29,10 +29,10 @@ MAIN = "main"
 class CohortChoice(Config):
     """Which images, at which size, split how."""
 
-    source: SourceConfig
+    source: SourceConfig = Field(description="which data set, and where its files are")
     labels: str | None = Field(None, description="a label map, by name or as a YAML file, in place of its classes")
-    size_px: int = Field(64, ge=8)
-    preprocessing: Chain = DEFAULT_CHAIN
+    size_px: int = Field(64, ge=8, description="side of the square images")
+    preprocessing: Chain = Field(DEFAULT_CHAIN, description="what is done to every image, in this order")
     split: SplitConfig = SplitConfig()
 
     @field_validator("labels")

@@ -18,6 +18,7 @@ from dermsynth.core import artefacts
 from dermsynth.core.cores import cores
 from dermsynth.core.errors import ArtefactError, InterruptedRunError, LeakageError
 from dermsynth.core.locks import alone_in
+from dermsynth.trials.compare import differing, flat
 from dermsynth.trials.estimates import Known, check_disk
 from dermsynth.trials.executors import LOCAL, workers_of
 from dermsynth.trials.fidelity import measure_fidelity
@@ -108,13 +109,19 @@ def run_trial(
 
 
 def judge_trial(out: Path | str) -> Verdict:
-    """Judge a finished trial again from its prediction files and its frozen protocol, and return the verdict."""
+    """Judge a finished trial again from its prediction files and `protocol.yaml`, and return the verdict.
+
+    Where that file is no longer what ran, the verdict says what was changed.
+    """
     from dermsynth.core.config import load_yaml
 
     out = Path(out)
-    artefacts.read_card(out, "trial")
+    ran = artefacts.read_card(out, "trial")["protocol"]
     protocol = load_yaml(Protocol, out / PROTOCOL)
-    verdict = judge_folder(protocol, out, json.loads((out / INDEX).read_text(encoding="utf-8")))
+    sides = {"was": flat(ran), "is": flat(protocol.canonical())}
+    edited = {key: (row["was"], row["is"]) for key, row in differing(sides).items()}
+    index = json.loads((out / INDEX).read_text(encoding="utf-8"))
+    verdict = judge_folder(protocol, out, index, edited=edited)
     artefacts.write_json(out / VERDICT, verdict.to_json())
     return verdict
 
@@ -193,8 +200,7 @@ def _check_cohort(protocol: Protocol, cohort: Cohort, out: Path) -> None:
 def _write_card(out: Path, protocol: Protocol) -> None:
     """Complete the trial; its card vouches for what the verdict follows from, the fits have cards of their own."""
     files = {
-        name: {"bytes": (out / name).stat().st_size, "sha256": artefacts.sha256_of(out / name)}
-        for name in (PROTOCOL, INDEX)
+        name: {"bytes": (out / name).stat().st_size, "sha256": artefacts.sha256_of(out / name)} for name in (INDEX,)
     }
-    card = {"kind": "trial", "dermsynth": __version__, "protocol_sha256": protocol.digest()}
+    card = {"kind": "trial", "dermsynth": __version__, "protocol": protocol.canonical()}
     artefacts.write_json(out / artefacts.CARD, {**card, "versions": artefacts.versions(), "files": files})

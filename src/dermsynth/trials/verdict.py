@@ -32,11 +32,11 @@ SCHEMA = 3
 class Declared(Config):
     """What is measured and what counts as a difference, declared before anything is trained."""
 
-    metric: Literal["balanced_accuracy"] = "balanced_accuracy"
+    metric: Literal["balanced_accuracy"] = Field("balanced_accuracy", description="the mean of the classes' recalls")
     smallest_difference: float = Field(default=0.02, gt=0, lt=1, description="share, 0.02 = 2 points")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    resamples: int = Field(default=2000, ge=100)
-    split: Literal["test", "val"] = "test"
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of every interval")
+    resamples: int = Field(default=2000, ge=100, description="redraws of lesions")
+    split: Literal["test", "val"] = Field("test", description="which images are judged; val also chose the states")
 
 
 class Endpoint(Declared):
@@ -102,6 +102,7 @@ class Verdict(Config):
     classes: tuple[str, ...]
     test: TestSet
     leaky: str | None = None
+    edited: dict[str, tuple[Any, Any]] = Field(default_factory=dict)
     chosen: Chosen | None = None
     arms: dict[str, Arm]
     comparisons: tuple[Comparison, ...]
@@ -139,6 +140,7 @@ class Context:
         arms: Facts of each arm; an arm that is not named has the recipe of its name.
         leaky: In words how test images show what train shows, if the split allows it.
         chosen: How the treatment was chosen.
+        edited: What was declared before the run, and what is judged by, where they are not the same.
         columns: Values of the judged images, sorted by image_id, by which they are split into groups.
         pairs: Further looks.
     """
@@ -146,6 +148,7 @@ class Context:
     arms: Mapping[str, ArmFacts] = field(default_factory=dict)
     leaky: str | None = None
     chosen: Chosen | None = None
+    edited: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pairs: Sequence[Pair] = ()
 
@@ -214,6 +217,7 @@ def judge(
         classes=evidence.classes,
         test=_test_set(evidence, lesions),
         leaky=context.leaky,
+        edited=dict(context.edited),
         chosen=context.chosen,
         arms=_arms(evidence, recalls, lesions, endpoint.confidence, facts),
         comparisons=comparisons,

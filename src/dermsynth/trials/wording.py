@@ -19,6 +19,7 @@ def sentence(verdict: Verdict) -> str:
     leak = f"The split is leaky: {verdict.leaky}; all these results are too good." if verdict.leaky else ""
     said = (
         _finding(verdict),
+        _changed(verdict),
         leak,
         _chosen(verdict),
         _classes(verdict),
@@ -33,25 +34,30 @@ def _finding(verdict: Verdict) -> str:
     main = verdict.comparison(verdict.treatment, verdict.control)
     assert main is not None
     margin = f"{100 * verdict.endpoint.smallest_difference:.1f} points"
-    number = len(verdict.seeds)
+    number, said = len(verdict.seeds), _said(verdict)
     verb, size, meaning = {
         "helps": ("raised", points(main.difference), _beyond(main.low, margin, verdict, "gain")),
         "harms": ("lowered", points(-main.difference), _beyond(-main.high, margin, verdict, "loss")),
-        "equivalent": ("changed", signed(main.difference), f"all within the {margin} declared not to matter"),
-        "inconclusive": ("changed", signed(main.difference), f"differences under {margin} were declared not to matter"),
+        "equivalent": ("changed", signed(main.difference), f"all within the {margin} {said} not to matter"),
+        "inconclusive": ("changed", signed(main.difference), f"differences under {margin} were {said} not to matter"),
     }[main.outcome]
     size = size if main.outcome in ("helps", "harms") else f"{size} points"
     return (
         f"{main.outcome.capitalize()}: over {number} seed{'s' * (number != 1)}, training on {main.arm} instead of "
         f"{main.against} {verb} balanced accuracy on {verdict.test.images} {verdict.endpoint.split} images of "
-        f"{verdict.test.lesions} lesions by {size} ({_interval(main, verdict)}, {_p(main.p_value)}); {meaning}."
+        f"{verdict.test.lesions} lesions by {size} ({_interval(main, verdict)}, {p_words(main.p_value)}); {meaning}."
     )
+
+
+def _said(verdict: Verdict) -> str:
+    """Whether the margin was declared before the run."""
+    return "said afterwards" if any(key.startswith("endpoint.") for key in verdict.edited) else "declared"
 
 
 def _beyond(nearest: float, margin: float | str, verdict: Verdict, what: str) -> str:
     if nearest >= verdict.endpoint.smallest_difference:
-        return f"the whole interval lies beyond the {margin} declared to matter"
-    return f"the {what} may still be smaller than the {margin} declared to matter"
+        return f"the whole interval lies beyond the {margin} {_said(verdict)} to matter"
+    return f"the {what} may still be smaller than the {margin} {_said(verdict)} to matter"
 
 
 def _classes(verdict: Verdict) -> str:
@@ -64,6 +70,12 @@ def _classes(verdict: Verdict) -> str:
     }
     told = "; ".join(f"{', '.join(names)} {word}" for word, names in moved.items() if names)
     return f"Recall by class, adjusted for {len(main.recall)} classes, in points: {told}." if told else ""
+
+
+def _changed(verdict: Verdict) -> str:
+    """What the protocol said when it ran and no longer says."""
+    told = [f"{key} was {was} and is {now}" for key, (was, now) in verdict.edited.items()]
+    return f"Changed after the run: {'; '.join(told)}." if told else ""
 
 
 def _chosen(verdict: Verdict) -> str:
@@ -157,7 +169,7 @@ def _interval(comparison: Comparison, verdict: Verdict) -> str:
 
 
 def _adjusted(comparison: Comparison, verdict: Verdict) -> str:
-    return f"{_interval(comparison, verdict)}, adjusted {_p(comparison.adjusted_p)}"
+    return f"{_interval(comparison, verdict)}, adjusted {p_words(comparison.adjusted_p)}"
 
 
 def _told_above(comparison: Comparison, verdict: Verdict) -> bool:
@@ -165,7 +177,7 @@ def _told_above(comparison: Comparison, verdict: Verdict) -> bool:
     return comparison.difference > 0 and comparison.adjusted_p < 1 - verdict.endpoint.confidence
 
 
-def _p(p_value: float) -> str:
+def p_words(p_value: float) -> str:
     if p_value < 0.001:
         return "p < 0.001"
     return f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
