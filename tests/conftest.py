@@ -19,8 +19,16 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_from_the_start() -> None:
+    """Let fixtures of whole files, which are made before those of a test, have one thread too."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
-def _one_thread() -> None:
+def _one_thread(_one_thread_from_the_start: None) -> None:
     """Several test processes share the cores; more threads than cores would only wait for each other.
 
     For every test anew: a command that a test runs sets the threads of this process.

@@ -37,27 +37,31 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_a_run_leaves_networks_history_grids_and_a_card(tmp_path: Path) -> None:
-    out = run(tmp_path / "run")
-    card = read_card(out, "run")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run that nothing interrupted."""
+    return run(tmp_path_factory.mktemp("loop") / "whole")
+
+
+def test_a_run_leaves_networks_history_grids_and_a_card(whole: Path) -> None:
+    card = read_card(whole, "run")
     assert card["images_seen"] == 400
     assert card["config"]["settings"]["width"] == 2
-    lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (whole / "history.jsonl").read_text().splitlines()]
     assert lines[-1]["images_seen"] == 400
     assert {"loss_discriminator", "loss_generator", "score_real", "score_fake"} <= lines[0].keys()
-    assert [path.stem for path in sorted((out / "samples").iterdir())] == ["000000200", "000000400"]
-    assert not (tmp_path / "run.partial").exists()
+    assert [path.stem for path in sorted((whole / "samples").iterdir())] == ["000000200", "000000400"]
+    assert not whole.with_name("whole.partial").exists()
 
 
-def test_only_the_train_part_is_seen(tmp_path: Path) -> None:
+def test_only_the_train_part_is_seen(whole: Path) -> None:
     cohort = make_cohort()
-    out = run(tmp_path / "run")
     expected = cohort.table.filter(pl.col("split") == "train")["image_id"]
-    assert set(pl.read_parquet(out / "seen.parquet")["image_id"]) == set(expected)
+    assert set(pl.read_parquet(whole / "seen.parquet")["image_id"]) == set(expected)
 
 
-def test_equal_seeds_give_equal_bits_and_another_seed_does_not(tmp_path: Path) -> None:
-    first = networks(run(tmp_path / "a"))
+def test_equal_seeds_give_equal_bits_and_another_seed_does_not(whole: Path, tmp_path: Path) -> None:
+    first = networks(whole)
     assert same(first, networks(run(tmp_path / "b")))
     other = TrainConfig(budget_kimg=0.4, precision="fp32", snapshots=2, seed=1)
     assert not same(first, networks(run(tmp_path / "c", config=other)))
@@ -84,17 +88,14 @@ def stop_at(images: int) -> Any:
 
 
 @pytest.mark.parametrize("images", [8, 104, 392])
-def test_a_run_that_broke_off_continues_bit_for_bit(tmp_path: Path, images: int) -> None:
-    whole = networks(run(tmp_path / "whole"))
+def test_a_run_that_broke_off_continues_bit_for_bit(whole: Path, tmp_path: Path, images: int) -> None:
     often = SHORT.changed(checkpoint_every_s=0)
-    reference = networks(run(tmp_path / "often", config=often))
     with pytest.raises(_StopError):
         run(tmp_path / "run", config=often, progress=stop_at(images))
     told: list[int] = []
     continued = run(tmp_path / "run", config=often, progress=lambda done, total: told.append(done))
     assert told[0] > images - SMALL.batch_size, "it started from nothing"
-    assert same(networks(continued), reference)
-    assert same(reference, whole)
+    assert same(networks(continued), networks(whole))
     seen = [json.loads(line)["images_seen"] for line in (continued / "history.jsonl").read_text().splitlines()]
     assert seen == sorted(set(seen))
     assert seen[-1] == 400
