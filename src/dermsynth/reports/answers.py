@@ -201,9 +201,12 @@ def _generators(asked: Robustness) -> str:
     count = asked.evidence.verdict["generators"]
     if count != 1 or asked.evidence.recipe_of(asked.treatment) in _NOT_SYNTHETIC:
         return ""
+    # A protocol takes one generator, or one for each repeat.
+    enough = asked.seeds if asked.seeds > 1 else 3
+    keys = f"replicas: {enough}" if enough == asked.seeds else f"repeats: {enough} with replicas: {enough}"
     return (
         "One generator was trained, so how another training of it would come out is in none of these numbers. "
-        f"replicas: {max(3, asked.seeds)} in the protocol puts it into the interval."
+        f"In the protocol, {keys} would put it into the interval."
     )
 
 
