@@ -11,8 +11,8 @@ Without `--fits`, jobs that only compute run as those of a trial do, on processe
     two workers   wall time with one worker over that with two. Rounds alternate; the median of their ratios. On cores
                   that others use as well it says little
 
-With `--fits`, a trial of that many fits on five arms is made up, and timed from its predictions, by the clock and on the
-processor, which other programs change little:
+With `--fits`, a trial of that many fits on five arms is made up, and timed from its predictions: by the clock, and on
+the processor, which other programs change little:
 
     verdict       `judge_trial`
     report        `write_report`, which reads the verdict

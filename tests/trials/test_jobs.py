@@ -154,9 +154,7 @@ def test_two_runs_that_share_a_folder_do_each_job_once(tmp_path: Path, executor:
 
 def test_a_worker_that_does_not_see_the_folder_is_told_so(tmp_path: Path) -> None:
     task = Task(note, {"name": "a", "number": 1}, {}, tmp_path / "elsewhere" / "note-1", "note", "a", "another-1")
-    with pytest.raises(
-        ConfigError, match=r"does not see .*note-1\.log; put the trial on a disc that"
-    ):
+    with pytest.raises(ConfigError, match=r"does not see .*note-1\.log; put the trial on a disc that"):
         execute(task)
 
 
