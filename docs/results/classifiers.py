@@ -74,7 +74,7 @@ CHOICES = {
     "cnn-focal": Choice("small-cnn", "focal"),
     "cnn-logit": Choice("small-cnn", "logit-adjusted"),
     "cnn-wide": Choice("small-cnn", "classical", ("width=32",), kimg=48),
-    "cnn-best": Choice("small-cnn", "classical", ("width=32", "tta=8", "ema_halflife_kimg=1"), kimg=96),
+    "cnn-best": Choice("small-cnn", "classical", ("width=32", "tta=8", "ema_halflife_kimg=1"), kimg=48),
     "resnet": Choice("resnet-18"),
     "resnet-classical": Choice("resnet-18", "classical"),
     "tuned-64": Choice(FROM_HUB, settings=("recipe=fastai", "input_px=64")),

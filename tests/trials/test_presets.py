@@ -32,7 +32,7 @@ def test_it_is_a_protocol_that_says_what_it_is(target: str) -> None:
 @pytest.mark.parametrize("name", PAPERS)
 def test_a_paper_has_a_smoke_a_cpu_and_a_published_form(name: str) -> None:
     variants, scales = parts_of(PRESETS / f"{name}.yaml")
-    assert {"smoke", "cpu"} <= set(scales)
+    assert {"smoke", "cpu", "full"} <= set(scales)
     assert name == "low-data" or "as-published" in variants
 
 
