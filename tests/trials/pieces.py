@@ -53,13 +53,6 @@ def wait(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> No
     add_up(config, inputs, out)
 
 
-def fill_memory(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
-    """Hold so many MiB for a moment."""
-    held = bytearray(b"x" * (config["mib"] << 20))
-    add_up(config, inputs, out)
-    del held
-
-
 def job(work: Any, name: str, number: int = 1, needs: tuple[Job, ...] = (), **config: Any) -> Job:
     """Return a job."""
     inputs = {f"input {place}": needed for place, needed in enumerate(needs)}
