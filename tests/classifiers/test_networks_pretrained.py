@@ -161,8 +161,8 @@ def test_it_is_recorded_which_weights_were_read(folders: dict[str, Path]) -> Non
 
 def test_a_trial_takes_other_weights_behind_a_path_for_another_fit(folders: dict[str, Path], tmp_path: Path) -> None:
     from dermsynth.core.config import parse
-    from dermsynth.trials.protocol import Protocol
     from dermsynth.trials.plan import plan
+    from dermsynth.trials.protocol import Protocol
 
     folder = shutil.copytree(folders["vit"], tmp_path / "weights")
     values = {
