@@ -17,6 +17,7 @@ from dermsynth.cli import (  # noqa: F401 - importing registers the commands
     generate,
     paper_tables,
     pool,
+    predict,
     preview,
     trials,
     tune,

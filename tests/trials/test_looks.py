@@ -76,7 +76,7 @@ def test_synthetic_images_in_the_treatments_test_alone_make_a_gain(tmp_path: Pat
     (look,) = looks_of([pair], margin=0.02, confidence=0.95)
     evidence = Evidence.read(two, SEEDS, "test")
     real = [balanced_accuracy_score(labels, p) for p in evidence.predicted]
-    assert look.images == 90 + 180
+    assert (look.images, look.lesions) == (90 + 180, 90 + 180)
     assert look.control.by_seed == pytest.approx(real[3:])
     mixed = [
         balanced_accuracy_score(np.concatenate([labels, easy]), np.concatenate([p, easy]))

@@ -152,14 +152,15 @@ def as_published(name: str, fits: Fits, synthetic: Mapping[int, Path], split: st
         start = rows.stop
     lesions = Lesions.of(labels, lesion_ids, len(evidence.classes))
     recalls = recalls_inside(correct, inside, labels, lesions)
-    found = _pair("published", name, recalls, labels, evidence.classes, len(np.unique(lesion_ids)))
+    of_one_fit = inside[:, 0]
+    found = _pair("published", name, recalls, labels, evidence.classes, len(np.unique(lesion_ids[of_one_fit])))
     shares = [np.bincount(labels[inside[:, fit]], minlength=len(evidence.classes)) for fit in (0, number - 1)]
     weights = np.stack([shares[0] if fit < len(seeds) else shares[1] for fit in range(number)]).astype(np.float64)
     return Pair(
         found.kind,
         name,
         found.classes,
-        int(inside[:, 0].sum()),
+        int(of_one_fit.sum()),
         found.lesions,
         found.balanced,
         _weighted(recalls, weights / weights.sum(axis=1, keepdims=True)),
