@@ -26,23 +26,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 @cache
 def commands() -> dict[str, Any]:
     """Return every command and group of the command line by its words, such as `trial run`."""
-    from dermsynth.cli import (  # noqa: F401 - importing registers the commands
-        audit,
-        data,
-        doctor,
-        fit,
-        generate,
-        paper_tables,
-        pool,
-        predict,
-        preview,
-        score,
-        screen,
-        trial_files,
-        trials,
-        tune,
-    )
-    from dermsynth.cli.app import app
+    from dermsynth.cli.app import register
 
     found: dict[str, Any] = {}
 
@@ -51,7 +35,7 @@ def commands() -> dict[str, Any]:
         for name, inner in getattr(command, "commands", {}).items():
             visit(inner, (*words, name))
 
-    visit(typer.main.get_command(app), ())
+    visit(typer.main.get_command(register()), ())
     return found
 
 

@@ -9,20 +9,7 @@ import pytest
 import typer
 
 from dermsynth.classifiers.config import FitConfig
-from dermsynth.cli import (  # noqa: F401 - importing registers the commands
-    audit,
-    data,
-    doctor,
-    fit,
-    generate,
-    paper_tables,
-    pool,
-    predict,
-    preview,
-    trials,
-    tune,
-)
-from dermsynth.cli.app import app, parse_counts, parse_settings
+from dermsynth.cli.app import parse_counts, parse_settings, register
 from dermsynth.core.errors import ConfigError
 from dermsynth.training.config import TrainConfig
 from dermsynth.trials.loading import PRESETS
@@ -32,7 +19,7 @@ SHORTEST_HELP = 60
 
 
 def group() -> Any:
-    return typer.main.get_command(app)
+    return typer.main.get_command(register())
 
 
 def test_settings_are_read_as_yaml() -> None:

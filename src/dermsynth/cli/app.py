@@ -182,9 +182,9 @@ def _stop(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def main() -> None:
-    """Run the command line."""
-    from dermsynth.cli import (  # noqa: F401 - importing them registers the commands
+def register() -> typer.Typer:
+    """Import every module with commands, which registers them, and return the command line."""
+    from dermsynth.cli import (  # noqa: F401
         audit,
         data,
         doctor,
@@ -201,4 +201,9 @@ def main() -> None:
         tune,
     )
 
-    sys.exit(app())
+    return app
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.exit(register()())
