@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from dermsynth.classifiers.config import FitConfig
+from dermsynth.cli import fit, generate
 from dermsynth.cli.app import parse_counts, parse_settings, register
 from dermsynth.core.errors import ConfigError
 from dermsynth.training.config import TrainConfig
