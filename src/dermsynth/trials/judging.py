@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from dermsynth.core import artefacts
 from dermsynth.core.errors import ArtefactError
 from dermsynth.metrics import scores
 from dermsynth.trials.arms import NEEDS_POOL
-from dermsynth.trials.looks import Fits, Pair, as_published, elsewhere
-from dermsynth.trials.protocol import MAIN, Protocol
+from dermsynth.trials.looks import MAIN, Fits, Pair, as_published, elsewhere
+from dermsynth.trials.protocol import Protocol
 from dermsynth.trials.verdict import ArmFacts, Chosen, Context, Endpoint, Verdict, judge
 
 
@@ -86,17 +87,19 @@ def _pairs(protocol: Protocol, out: Path, index: Mapping[str, Any], treatment: s
     both = [name for name in protocol.classifiers if set(arms) <= set(of_classifier[name])]
     for name in both:
         two = _two(out, of_classifier[name], arms)
-        found.append(elsewhere("classifier", name, two, endpoint.split, **redraws))
+        pair = elsewhere("classifier", name, two, endpoint.split, **redraws)
+        found.append(replace(pair, classifier=name))
     for test, by_classifier in index["tests"].items():
         for classifier in (MAIN, *both):
             by_arm = by_classifier[classifier]
             name = test if classifier == MAIN else f"{test}, {classifier}"
             if protocol.tests[test].source is not None:
-                found.append(elsewhere("test", name, _two(out, by_arm, arms), "test", **redraws))
+                pair = elsewhere("test", name, _two(out, by_arm, arms), "test", **redraws)
+                found.append(replace(pair, classifier=classifier))
             elif treatment in by_arm:
                 two = _two(out, of_classifier[classifier], arms)
                 drawn = _fits(out, {treatment: by_arm[treatment]})[treatment]
-                found.append(as_published(name, two, drawn, endpoint.split))
+                found.append(replace(as_published(name, two, drawn, endpoint.split), classifier=classifier))
     return found
 
 

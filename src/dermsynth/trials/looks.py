@@ -24,6 +24,8 @@ from dermsynth.metrics.statistics import Contrast, contrast, estimate
 from dermsynth.trials.comparisons import Band, Change, Spread, change_of, plain
 from dermsynth.trials.evidence import Evidence
 
+MAIN = "main"
+"""The name of the protocol's `classifier` among all of them."""
 FEWEST_LESIONS = 20
 """A group with fewer says nothing and is left out."""
 _PARTS = 3
@@ -40,6 +42,7 @@ class Look(Config):
         kind: With another classifier, on a test of other images, in a group of the test images, or as published: the
             treatment judged on the test and new images of its generator, the control on the test alone.
         name: Of the classifier, of the test, or of the group; `column`: which column makes the group.
+        classifier: With which the fits are trained; `main` is the protocol's own.
         classes: Those with an image; the balanced accuracy is over these.
         images: How many are judged; `lesions`: how many they show.
         treatment, control: Balanced accuracy.
@@ -50,6 +53,7 @@ class Look(Config):
     kind: Kind
     name: str
     column: str = ""
+    classifier: str = MAIN
     classes: tuple[str, ...]
     images: int
     lesions: int
@@ -71,6 +75,7 @@ class Pair:
     balanced: Statistic
     accuracy: Statistic
     column: str = ""
+    classifier: str = MAIN
 
     def contrast(self, statistic: Statistic) -> Contrast:
         """Return treatment minus control."""
@@ -95,6 +100,7 @@ def looks_of(pairs: Sequence[Pair], *, margin: float, confidence: float) -> tupl
                 kind=pair.kind,
                 name=pair.name,
                 column=pair.column,
+                classifier=pair.classifier,
                 classes=pair.classes,
                 images=pair.images,
                 lesions=pair.lesions,

@@ -20,7 +20,8 @@ from dermsynth.trials.arms import ENLARGES, NEEDS_POOL, amount
 from dermsynth.trials.choices import ArmChoice, of_the_generator
 from dermsynth.trials.generators import GeneratorChoice
 from dermsynth.trials.jobs import Job
-from dermsynth.trials.protocol import MAIN, CohortChoice, Protocol
+from dermsynth.trials.looks import MAIN
+from dermsynth.trials.protocol import CohortChoice, Protocol
 from dermsynth.trials.synthesis import Synthesis
 
 Fits = dict[str, dict[int, Job]]

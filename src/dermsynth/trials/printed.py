@@ -27,7 +27,7 @@ from dermsynth.classifiers.scored import Scored
 from dermsynth.core import artefacts
 from dermsynth.core.config import Config, load_yaml, nearest
 from dermsynth.core.errors import ConfigError
-from dermsynth.trials.protocol import MAIN
+from dermsynth.trials.looks import MAIN
 
 _PAPERS = Path(__file__).parent / "papers"
 _RESAMPLES, _CONFIDENCE = 2000, 0.95

@@ -20,10 +20,8 @@ from dermsynth.core.errors import ConfigError, InputError
 from dermsynth.trials.arms import ALTERS, ENLARGES, NEEDS_POOL
 from dermsynth.trials.choices import ArmChoice, BestOnVal, TestChoice, arm_blocks, of_the_generator
 from dermsynth.trials.generators import GeneratorChoice
+from dermsynth.trials.looks import MAIN
 from dermsynth.trials.verdict import Declared
-
-MAIN = "main"
-"""The name of the protocol's `classifier` among all of them."""
 
 
 class CohortChoice(Config):

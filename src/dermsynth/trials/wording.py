@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dermsynth.trials.looks import MAIN
+
 if TYPE_CHECKING:
     from dermsynth.trials.comparisons import Comparison
     from dermsynth.trials.verdict import Verdict
@@ -90,23 +92,17 @@ def _chosen(verdict: Verdict) -> str:
 
 def _looks(verdict: Verdict) -> str:
     """What the same comparison comes to elsewhere."""
-    parts = []
-    published = [look for look in verdict.looks if look.kind == "published"]
-    if published:
-        drawn = published[0].images - verdict.test.images
-        told = [
-            f"{signed(look.accuracy.difference)} of accuracy, {signed(look.comparison.difference)} of balanced accuracy"
-            + (f" ({look.name})" if len(published) > 1 else "")
-            for look in published
-        ]
-        parts.append(
-            f"With {drawn} synthetic images in the treatment's test, as some publish, the difference in points is "
-            f"{'; '.join(told)}: evidence of nothing."
-        )
+    parts = [
+        f"With {look.images - verdict.test.images} synthetic images in the treatment's test, as some publish, the "
+        f"difference is {signed(look.accuracy.difference)} points of accuracy and "
+        f"{signed(look.comparison.difference)} of balanced accuracy: evidence of nothing."
+        for look in verdict.looks
+        if look.kind == "published" and look.classifier == MAIN
+    ]
     others = [
         f"{look.name} {signed(look.comparison.difference)} ({look.comparison.outcome})"
         for look in verdict.looks
-        if look.kind in ("classifier", "test")
+        if look.kind == "classifier" or (look.kind == "test" and look.classifier == MAIN)
     ]
     if others:
         parts.append(f"The same comparison elsewhere, in points: {', '.join(others)}.")
