@@ -248,3 +248,21 @@ def test_the_imagenet_network_is_made_of_its_folder() -> None:
     with torch.no_grad():
         found = network.features(pixels.permute(0, 3, 1, 2) / 127.5 - 1)
     np.testing.assert_allclose(found.numpy(), Pretrained(folder).encode(pixels.numpy()), rtol=1e-3, atol=1e-3)
+
+
+def test_a_probe_of_its_features_is_exported_with_the_same_answers(folders: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    from tests.classifiers.asked import saved
+    from tests.classifiers.discs import TEST, TRAIN, VAL
+
+    from dermsynth.classifiers.config import FitConfig
+    from dermsynth.classifiers.export_onnx import export_onnx
+    from dermsynth.classifiers.fit import fit
+    from dermsynth.classifiers.predictions import read_predictions
+
+    config = FitConfig(model=f"probe:hf:{folders['vit']}", precision="fp32")
+    done = fit(TRAIN, saved(VAL, tmp_path / "val"), saved(TEST, tmp_path / "test"), config, tmp_path / "fit")
+    exported = export_onnx(done, tmp_path / "probe.onnx")
+    (found,) = runtime.InferenceSession(exported.path).run(None, {"images": TEST.images[: len(TEST)]})
+    np.testing.assert_allclose(found, read_predictions(done, "test").probabilities, atol=1e-4)
