@@ -49,6 +49,7 @@ class Choice:
     kimg: int = 24
     size_px: int = 64
     augment: str = ""
+    fill_to: int | None = None
 
     def command(self, name: str, seed: int, weights: Path) -> list[str]:
         """Return the command of one fit."""
@@ -58,6 +59,7 @@ class Choice:
         budget = [] if solved else ["--kimg", str(self.kimg)]
         pairs = [] if solved else pairs
         budget += ["--augment", self.augment] if self.augment else []
+        budget += ["--fill-to", str(self.fill_to)] if self.fill_to else []
         where = [f"isic{self.size_px}", "--arm", self.arm, "--seed", str(seed), "--threads", "1"]
         return ["dermsynth", "fit", model, *where, *budget, *pairs, "--out", f"classifiers/{name}-{seed}"]
 
@@ -74,7 +76,9 @@ CHOICES = {
     "cnn-focal": Choice("small-cnn", "focal"),
     "cnn-logit": Choice("small-cnn", "logit-adjusted"),
     "cnn-wide": Choice("small-cnn", "classical", ("width=32",), kimg=48),
-    "cnn-best": Choice("small-cnn", "classical", ("width=32", "tta=8", "ema_halflife_kimg=1"), kimg=48),
+    "cnn-tta": Choice("small-cnn", "real", ("tta=8",)),
+    "cnn-papers": Choice("small-cnn", "classical", ("tta=8",), kimg=48, augment="papers", fill_to=1),
+    "cnn-papers-wide": Choice("small-cnn", "classical", ("tta=8", "width=24"), kimg=48, augment="papers", fill_to=1),
     "resnet": Choice("resnet-18"),
     "resnet-classical": Choice("resnet-18", "classical"),
     "tuned-64": Choice(FROM_HUB, settings=("recipe=fastai", "input_px=64")),
@@ -138,7 +142,7 @@ def _row(choice: Choice, column: Column, fits: list[Path]) -> str:
     parts = [
         model,
         str(choice.size_px),
-        choice.arm,
+        choice.arm + (f" ({choice.augment})" if choice.augment else "") + (", not filled up" if choice.fill_to else ""),
         settings,
         "" if solved else str(choice.kimg),
         str(len(fits)),
