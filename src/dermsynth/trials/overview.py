@@ -8,10 +8,6 @@ import numpy as np
 import polars as pl
 
 from dermsynth.cohorts.cohort import Cohort
-from dermsynth.cohorts.labels import relabelled
-from dermsynth.cohorts.sources import make_source
-from dermsynth.cohorts.sources.phantom import PhantomConfig
-from dermsynth.cohorts.split import assign
 from dermsynth.core.config import Config
 from dermsynth.trials.arms import ENLARGES, amount
 from dermsynth.trials.estimates import Guesses, Known, free_bytes
@@ -19,6 +15,7 @@ from dermsynth.trials.jobs import Job, with_inputs
 from dermsynth.trials.plan import check_against, plan
 from dermsynth.trials.protocol import Protocol
 from dermsynth.trials.schedule import critical_path, makespan
+from dermsynth.trials.tables import table_of
 from dermsynth.trials.task import is_whole
 
 Counts = dict[str, int]
@@ -144,20 +141,11 @@ def overview(protocol: Protocol, *, workers: int, jobs: Path | None = None) -> O
 
 
 def _cohort(protocol: Protocol, job: Job, jobs: Path | None) -> Cohort:
-    """Return the finished cohort, or its rows as the source's tables tell, with images of no size.
-
-    Near-duplicates and unreadable images, which only pixels tell, may move a few images.
-    """
+    """Return the finished cohort, or its rows as the source's tables tell, with images of no size."""
     if jobs is not None:
         return Cohort.open(jobs / job.folder)
-    choice, source = protocol.cohort, protocol.cohort.source
-    made = make_source(source.changed(seed=protocol.seed) if isinstance(source, PhantomConfig) else source)
-    rows, classes = made.check(), made.classes
-    if choice.labels is not None:
-        rows, classes = relabelled(rows, classes, choice.labels)
-    rows = rows.with_columns(sha256=pl.lit(None, dtype=pl.String), origin=pl.lit("real"))
-    parts = assign(rows, classes, choice.split, protocol.seed, where=protocol.name)
-    rows = rows.with_columns(split=parts, sha256=pl.col("image_id"))
+    rows, classes = table_of(protocol)
+    rows = rows.with_columns(sha256=pl.col("image_id"))
     return Cohort.in_memory(rows, np.zeros((rows.height, 1, 1, 3), np.uint8), classes)
 
 

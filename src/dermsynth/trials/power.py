@@ -11,10 +11,6 @@ import numpy.typing as npt
 import polars as pl
 
 from dermsynth.cohorts.cohort import Cohort
-from dermsynth.cohorts.labels import relabelled
-from dermsynth.cohorts.sources import make_source
-from dermsynth.cohorts.sources.phantom import PhantomConfig
-from dermsynth.cohorts.split import assign
 from dermsynth.core import artefacts
 from dermsynth.core.config import Config, load_yaml
 from dermsynth.core.errors import InputError
@@ -23,6 +19,7 @@ from dermsynth.metrics.power import Design, Noise
 from dermsynth.trials.evidence import Evidence
 from dermsynth.trials.loading import PRESETS, load_protocol
 from dermsynth.trials.protocol import Protocol
+from dermsynth.trials.tables import table_of
 from dermsynth.trials.verdict import Declared
 
 POWERS = (0.8, 0.9)
@@ -76,14 +73,8 @@ def planned(target: Path | str) -> Plan:
         endpoint = Declared()
         return Plan(_counted(cohort.part(endpoint.split).table, cohort.classes), 3, endpoint)
     protocol = load_protocol(target)
-    choice, source = protocol.cohort, protocol.cohort.source
-    made = make_source(source.changed(seed=protocol.seed) if isinstance(source, PhantomConfig) else source)
-    rows, classes = made.check(), made.classes
-    if choice.labels is not None:
-        rows, classes = relabelled(rows, classes, choice.labels)
-    rows = rows.with_columns(sha256=pl.lit(None, dtype=pl.String), origin=pl.lit("real"))
-    parts = assign(rows, classes, choice.split, protocol.seed, where=str(target))
-    judged = rows.filter(parts == protocol.endpoint.split)
+    rows, classes = table_of(protocol)
+    judged = rows.filter(pl.col("split") == protocol.endpoint.split)
     return Plan(_counted(judged, classes), protocol.repeats, protocol.endpoint)
 
 
