@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -56,6 +59,17 @@ def code_blocks(page: Path, language: str) -> list[str]:
     """Return the fenced blocks of a language."""
     text = page.read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def saved_files(page: Path) -> dict[str, str]:
+    """Return the protocols that a page tells to save, by name, with what it later adds at their end."""
+    text = page.read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    for name, body in re.findall(
+        r'^```yaml title="(?:end of )?(.+?)"\n(.*?)^```', text, flags=re.MULTILINE | re.DOTALL
+    ):
+        found[name] = found.get(name, "") + body
+    return found
 
 
 def command_lines() -> list[tuple[str, str]]:
@@ -190,6 +204,55 @@ def test_a_protocol_in_the_documentation_is_valid(page: Path) -> None:
 
     for block in code_blocks(page, "yaml"):
         parse(Protocol, yaml.safe_load(block), page.name)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if saved_files(page)], ids=lambda page: page.name)
+def test_a_protocol_that_a_page_tells_to_save_is_valid_in_all_its_variants(page: Path, tmp_path: Path) -> None:
+    from dermsynth.trials.loading import load_protocol
+
+    for name, text in saved_files(page).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        for variant in ("", *(f":{variant}" for variant in yaml.safe_load(text).get("variants", {}))):
+            load_protocol(f"{tmp_path / name}{variant}")
+
+
+def test_the_python_page_has_every_public_name_as_the_code_has_it() -> None:
+    import dermsynth
+
+    found = runpy.run_path(str(DOCS / "public.py"))
+    page = (DOCS / "python.md").read_text(encoding="utf-8")
+    assert sorted([*found["named"](page), "ARMS", "__version__"]) == sorted(dermsynth.__all__), "docs/python.md"
+    assert page == found["written"](page), "run: python docs/public.py"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the documentation built as a site, where a warning is an error."""
+    pytest.importorskip("material", reason="needs mkdocs-material: pip install 'dermsynth[docs]'")
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(out)]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # of the theme's makers, about a version that is not installed
+    done = subprocess.run(command, cwd=REPOSITORY, env=quiet, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return out
+
+
+def test_the_site_has_every_page_and_no_script_of_ours(site: Path) -> None:
+    pages = {path.relative_to(DOCS).with_suffix(".html") for path in DOCS.rglob("*.md") if path.name != "README.md"}
+    assert pages <= {path.relative_to(site) for path in site.rglob("*.html")}
+    assert list(site.rglob("*.py")) == []
+
+
+def test_no_page_of_the_site_loads_anything_from_another_host(site: Path) -> None:
+    loads = re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"' >]+)")
+    styles = re.compile(r"(?:url\(|@import )[\"']?((?:https?:)?//[^\"')]+)")
+    found = {
+        (path.name, address)
+        for pattern, kind in ((loads, "*.html"), (styles, "*.html"), (styles, "*.css"))
+        for path in site.rglob(kind)
+        for address in pattern.findall(path.read_text(encoding="utf-8"))
+    }
+    assert found == set()
 
 
 def test_the_algorithm_in_the_documentation_trains(tmp_path: Path) -> None:
