@@ -136,7 +136,9 @@ class CsvSource(FileSource):
         config, told = self.config, self._told
         named = {config.image: "image_id", config.label: "label"}
         named |= {column: name for name, column in self._columns.items() if column is not None}
-        rows = kept(told.rename(named)).with_columns(image_id=pl.Series(self._ids, dtype=pl.String))
+        # A table may have a column of a cohort's name that is not the one that was chosen for it.
+        passed_over = {name: f"given_{name}" for name in named.values() if name in told.columns and name not in named}
+        rows = kept(told.rename(passed_over | named)).with_columns(image_id=pl.Series(self._ids, dtype=pl.String))
         rows = rows.with_columns(source=pl.lit(self.root.name))
         for name in ("lesion_id", "patient_id"):
             if name not in rows.columns:
