@@ -73,7 +73,8 @@ def test_columns_with_a_cohorts_names_are_found_and_others_are_named(tmp_path: P
 
 
 def test_a_column_that_another_one_was_chosen_over_is_kept_under_a_name_of_its_own(tmp_path: Path) -> None:
-    source = given(tmp_path, ["x,a,nv,0", "y,b.PNG,mel,1"], "image_id,file_name,dx,label", image="file_name", label="dx")
+    head = "image_id,file_name,dx,label"
+    source = given(tmp_path, ["x,a,nv,0", "y,b.PNG,mel,1"], head, image="file_name", label="dx")
     wanted = ("image_id", "label", "given_image_id", "given_label")
     assert rows_of(source, *wanted) == [("a", "nv", "x", "0"), ("b", "mel", "y", "1")]
 
