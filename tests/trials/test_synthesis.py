@@ -190,3 +190,18 @@ def test_altered_copies_are_in_train_alone_and_bear_their_lesion(tmp_path: Path)
     lesions = dict(originals.select("image_id", "lesion_id").iter_rows())
     assert all(lesions[name.split("~")[0]] == lesion for name, lesion in copies["image_id", "lesion_id"].iter_rows())
     assert copies["sha256"].n_unique() == copies.height
+
+
+def test_a_setting_of_sampling_trains_nothing_again(tmp_path: Path) -> None:
+    flow = {
+        "algorithm": "rectified-flow",
+        "settings": {"width": 4, "batch_size": 8},
+        "training": TINY["generator"]["training"],
+    }
+    quick = {**flow, "settings": {**flow["settings"], "sampling_steps": 4}}
+    jobs = {name: plan(protocol(generator=made)) for name, made in (("usual", flow), ("quick", quick))}
+    runs, pools = ([index[kind] for _, index in jobs.values()] for kind in ("runs", "pools"))
+    assert runs[0] == runs[1]
+    assert pools[0] != pools[1]
+    pool = pool_of(tmp_path, generator=quick)
+    assert pool.card["config"]["settings"] == {"sampling_steps": 4}

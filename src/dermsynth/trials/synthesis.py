@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
+from dermsynth.algorithms import algorithm_class
 from dermsynth.pools.screens import rules_of
 from dermsynth.trials import work
 from dermsynth.trials.generators import GeneratorChoice
@@ -60,6 +61,11 @@ class Synthesis:
             made = Job("pool", work.resize_images, size, {"images": made}, f"{title}, enlarged")
         return self._screened(made, amount, title) if choice.screens else made
 
+    @property
+    def _sampling(self) -> frozenset[str]:
+        """Return the settings that matter only when images are drawn: another value trains nothing again."""
+        return algorithm_class(self._choice.algorithm).sampling
+
     def _replica(self, repeat: int) -> int:
         return repeat % self._choice.replicas
 
@@ -95,7 +101,8 @@ class Synthesis:
     def _train(self, replica: int, label: str | None = None) -> Job:
         choice = self._choice
         training = choice.training.changed(seed=self._protocol.seed + replica, classes=(label,) if label else ())
-        config = {"algorithm": choice.algorithm, "settings": dict(choice.settings), "training": training.canonical()}
+        settings = {key: value for key, value in choice.settings.items() if key not in self._sampling}
+        config = {"algorithm": choice.algorithm, "settings": settings, "training": training.canonical()}
         title = f"{choice.algorithm}{f' of {label}' if label else ''}, replica {replica}"
         return Job("run", work.train_generator, config, {"cohort": self._material()}, title)
 
@@ -105,7 +112,10 @@ class Synthesis:
             ((target, count),) = amount["add"].items()
             config = {"label": target, "count": _times(count, amount), "seed": seed}
             return Job("pool", work.translate_pool, config, {"cohort": self._material(), "run": run}, title)
-        return Job("pool", work.draw_pool, {**amount, "seed": seed}, {"cohort": self._cohort, "run": run}, title)
+        config = {**amount, "seed": seed}
+        changed = {key: value for key, value in self._choice.settings.items() if key in self._sampling}
+        config |= {"settings": changed} if changed else {}
+        return Job("pool", work.draw_pool, config, {"cohort": self._cohort, "run": run}, title)
 
     def _joined(self, pools: list[Job], title: str) -> Job:
         named = {f"pool {number}": pool for number, pool in enumerate(pools)}

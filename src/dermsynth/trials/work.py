@@ -109,7 +109,7 @@ def draw_pool(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) 
     times = config.get("times", 1)
     wanted = _wanted(config, Cohort.open(inputs["cohort"]))
     counts = {name: ceil(count * times) for name, count in wanted.items() if count}
-    sample(inputs["run"], counts, out, seed=config["seed"])
+    sample(inputs["run"], counts, out, seed=config["seed"], settings=config.get("settings"))
 
 
 def translate_pool(config: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> None:
