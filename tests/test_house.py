@@ -70,3 +70,9 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.rstrip().endswith("HEAVY []"), result.stdout[-200:]
+
+
+def test_test_files_of_folders_that_are_no_packages_have_names_of_their_own() -> None:
+    files = [path for path in Path(__file__).parent.rglob("test_*.py") if not (path.parent / "__init__.py").exists()]
+    names = [path.name for path in files]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.trials.test_looks import SEEDS, fits
+from tests.trials.test_trial_looks import SEEDS, fits
 
 from dermsynth.metrics.lesions import Lesions, bootstrap_recalls
 from dermsynth.trials.doses import Dose, doses_of
