@@ -106,8 +106,8 @@ def page(work: Path) -> None:
     lines = [
         "# Classifiers on real images",
         "",
-        "Fitted on 5,387 ISIC 2018 training images (one per lesion; 5,386 at 128 px), state and temperature chosen on 597 others of",
-        "the training set, judged once on the official test: 1,512 images, 7 classes. One thread of a machine without",
+        "Fitted on 5,387 ISIC 2018 training images (one per lesion; 5,386 at 128 px), state and temperature chosen on",
+        "597 others of the training set, judged once on the official test: 1,512 images, 7 classes. One thread of a machine without",
         "bfloat16. Made by `docs/results/classifiers.py`.",
         "",
         f"| {' | '.join(HEADS)} |",
