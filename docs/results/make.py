@@ -23,7 +23,7 @@ def main() -> None:
     trial = Path(sys.argv[1])
     verdict = json.loads((trial / "verdict.json").read_text(encoding="utf-8"))
     index = json.loads((trial / "index.json").read_text(encoding="utf-8"))
-    name = verdict["trial"]
+    name = verdict["trial"].replace(", ", "-")  # a preset's variant and scale
     page = HERE / f"{name}.md"
     by_hand = page.read_text(encoding="utf-8").partition(MARKER)[2] if page.exists() else "\n"
     parts = [heading(name, verdict), comparisons(verdict), arms(verdict), fidelity(trial), ran(trial, index)]
@@ -33,9 +33,10 @@ def main() -> None:
 
 def heading(name: str, verdict: dict[str, Any]) -> str:
     """Return the title, the sentence and the commands."""
+    preset = verdict["trial"].replace(", ", ":")
     return (
         f"# {name}\n\n> {verdict['sentence']}\n\nMade by\n\n"
-        f"    dermsynth trial run {name} --out {name}\n    python docs/results/make.py {name}\n\n"
+        f"    dermsynth trial run {preset} --out {name}\n    python docs/results/make.py {name}\n\n"
         f"The whole verdict is in [{name}.verdict.json]({name}.verdict.json).\n"
     )
 
@@ -105,8 +106,8 @@ def ran(trial: Path, index: dict[str, Any]) -> str:
     mean_fit = sum(fit["wall_s"] for fit in fits) / len(fits)
     return (
         f"## What ran\n\nGenerators: {len(runs)}, each {first['images_seen']:,} images in {seconds} s. Classifiers: "
-        f"{len(fits)}, {mean_fit:.0f} s each on average. One thread per job ({first['device']}, {first['precision']}), "
-        f"two jobs side by side. dermsynth {first['dermsynth']}, torch {versions['torch']}.\n"
+        f"{len(fits)}, {mean_fit:.0f} s each on average. One thread per job ({first['device']}, {first['precision']}). "
+        f"dermsynth {first['dermsynth']}, torch {versions['torch']}.\n"
     )
 
 
