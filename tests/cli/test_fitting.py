@@ -47,7 +47,7 @@ def test_a_fit_killed_at_any_moment_continues_bit_for_bit(work: Path) -> None:
     often = ["--set", "checkpoint_every_s=0.1"]
     state = work / "killed.partial" / "checkpoint.safetensors"
     process = start(*fit, *often, "--out", "killed", cwd=work)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not state.exists():
         assert time.monotonic() < deadline, "no checkpoint was written"
         time.sleep(0.005)

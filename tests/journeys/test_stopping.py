@@ -61,7 +61,7 @@ def test_ctrl_c_in_training_saves_the_state_and_says_how_to_continue(work: Path)
     process = start(*TRAIN, "--out", "stopped", cwd=work)
     wait_for((work / "stopped.partial" / "history.jsonl").exists, "training did not start")
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=240)
     assert process.returncode == 130
     assert "run the same command again to continue" in error.splitlines()[-1]
     dermsynth(*TRAIN, "--out", "stopped", cwd=work)
@@ -79,7 +79,7 @@ def test_ctrl_c_in_a_trial_keeps_what_is_done_and_changes_no_number(work: Path) 
 
     wait_for(lambda: len(finished()) >= 1, "no job was finished")
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=240)
     assert process.returncode == 130
     assert "run the same command again to continue" in error.splitlines()[-1]
     assert not (work / "stopped-trial" / "verdict.json").exists()

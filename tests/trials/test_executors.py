@@ -26,7 +26,7 @@ from dermsynth.trials.task import log_of
 REPOSITORY = Path(__file__).parents[2]
 
 
-def wait_for(condition: object, what: str, seconds: float = 60) -> None:
+def wait_for(condition: object, what: str, seconds: float = 200) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, what

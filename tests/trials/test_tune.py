@@ -245,7 +245,7 @@ def test_a_killed_try_is_marked_and_its_values_are_tried_again(tmp_path: Path, m
 
 
 def test_two_at_once_share_the_tries(tmp_path: Path, made_up: Any) -> None:
-    meeting = threading.Barrier(2, timeout=30)
+    meeting = threading.Barrier(2, timeout=200)
     told: list[list[tuple[str, int]]] = [[], []]
 
     def score(arm: str, protocol: Protocol) -> float:
