@@ -87,6 +87,18 @@ def test_another_algorithm_does_not_inherit_settings() -> None:
         ({"generator": {"screens": ["near-cpy"]}}, "unknown rule 'near-cpy'"),
         ({"generator": {"size_px": 64}}, "generator.size_px is 64, the cohort's 64; choose a smaller one"),
         ({"classifiers": {"main": {}}}, "that is the name of 'classifier'"),
+        (
+            {
+                "arms": ["oversampled", "hybrid", {"arm": "hybrid", "name": "b"}],
+                "treatment": {"best_on_val": ["hybrid", "b"]},
+                "endpoint": {"split": "val"},
+            },
+            "the endpoint is judged on val as well",
+        ),
+        (
+            {**TRANSLATING, "arms": ["oversampled", "hybrid"], "tests": {"x": {"synthetic": {"mel": 4}}}},
+            "has no new images",
+        ),
         ({"tests": {"x": {}}}, "give 'source' for images from elsewhere, or 'synthetic' for drawn ones"),
         ({"tests": {"x": {"synthetic": {"mel": 0}}}}, "synthetic.mel is 0"),
     ],

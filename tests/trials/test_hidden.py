@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from tests.helpers import saved_cohort
+from tests.trials.test_synthesis import TRANSLATING, protocol
 
 from dermsynth.cohorts.cohort import Cohort
 from dermsynth.cohorts.split import SplitConfig, split
@@ -15,6 +17,7 @@ from dermsynth.trials.hidden import BLANK, hide_test, without_test
 from dermsynth.trials.jobs import with_inputs
 from dermsynth.trials.loading import load_protocol
 from dermsynth.trials.plan import plan
+from dermsynth.trials.work import make_cohort
 
 
 @pytest.fixture
@@ -67,3 +70,12 @@ def test_jobs_that_were_shared_still_are_and_none_is_mistaken_for_one_of_a_trial
     after = without_test(before)
     assert len({job.folder for job in with_inputs(after)}) == len({job.folder for job in with_inputs(before)}) + 1
     assert not {job.folder for job in after if job.kind == "fit"} & {job.folder for job in before}
+
+
+@pytest.mark.parametrize("way", [{"path_rank": {"keep": 0.5}}, {}], ids=["ranked", "translated"])
+def test_no_job_of_a_translation_reads_the_whole_cohort(way: dict[str, Any]) -> None:
+    jobs = with_inputs(without_test(plan(protocol(generator={**TRANSLATING, **way}))[0]))
+    readers = {job.kind for job in jobs if any(source.work is make_cohort for source in job.inputs.values())}
+    assert readers == {"hidden"}
+    ranking = [job.inputs["cohort"].kind for job in jobs if job.title == "ranking classifier"]
+    assert ranking == ["hidden"] * len(way)

@@ -12,6 +12,7 @@ import polars as pl
 from dermsynth.cohorts.cohort import Cohort, writing_cohort
 from dermsynth.cohorts.split_files import carry_split
 from dermsynth.trials.jobs import Job
+from dermsynth.trials.work import make_cohort
 
 BLANK = "blank"
 """Start of the names of the images that stand in for the test part."""
@@ -21,13 +22,14 @@ _CHUNK = 256
 def without_test(jobs: Iterable[Job]) -> list[Job]:
     """Return the same jobs, and what they need, on the cohort without its test images.
 
-    Only the first job of all, which makes and splits the cohort, is left as it is; all others read its copy.
+    Only the first job of all, which makes and splits the cohort, is left as it is; all others read its copy, those
+    among them that make a cohort of it (smaller, ranked, staged).
     """
     made: dict[str, Job] = {}
 
     def hidden(job: Job) -> Job:
         if job.folder not in made:
-            if job.kind == "cohort":
+            if job.work is make_cohort:
                 made[job.folder] = Job("hidden", hide_test, {}, {"cohort": job}, f"{job.title} without its test part")
             else:
                 inputs = {name: hidden(source) for name, source in job.inputs.items()}

@@ -159,7 +159,20 @@ class Protocol(Config):
         for name in self.classifiers:
             if name == MAIN:
                 raise ValueError(f"classifiers.{MAIN}: that is the name of 'classifier'; choose another")
+        if len(self.candidates) > 1 and self.endpoint.split == "val":
+            raise ValueError(
+                "treatment.best_on_val: the endpoint is judged on val as well, and the best of several on val looks "
+                "good there by chance; set endpoint.split to test, or name one treatment"
+            )
         for name, test in self.tests.items():
+            for chosen in self.candidates if test.synthetic else ():
+                generator = self.generator_of(self.arm(chosen))
+                if self.arm(chosen).arm in NEEDS_POOL and (generator.translates or generator.refine):
+                    # Another seed would give images that the arm has learnt from.
+                    raise ValueError(
+                        f"tests.{name}.synthetic: the generator of '{chosen}' has no new images, since it turns images "
+                        "that are there into others; leave the test out"
+                    )
             if test.synthetic and not any(self.arm(chosen).arm in NEEDS_POOL for chosen in self.candidates):
                 raise ValueError(f"tests.{name}.synthetic: the treatment has no generator; give 'source' instead")
         return self
