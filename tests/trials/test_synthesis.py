@@ -132,6 +132,14 @@ def test_more_translations_than_real_images_are_refused_before_training(tmp_path
         check_against(asked, Cohort.open(tmp_path / index["cohort"]))
 
 
+def test_a_class_of_drawn_test_images_that_the_cohort_does_not_have_is_refused(tmp_path: Path) -> None:
+    asked = protocol(tests={"mixed": {"synthetic": {"mell": 3}}})
+    jobs, index = plan(asked)
+    run(jobs[:1], tmp_path / "jobs")
+    with pytest.raises(ConfigError, match=r"tests.mixed.synthetic: unknown class 'mell'; did you mean 'mel'\?"):
+        check_against(asked, Cohort.open(tmp_path / index["cohort"]))
+
+
 def test_a_subgroup_that_the_cohort_does_not_have_is_refused(tmp_path: Path) -> None:
     asked = protocol(subgroups=["sexx"])
     jobs, index = plan(asked)

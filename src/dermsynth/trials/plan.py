@@ -243,6 +243,10 @@ def check_against(protocol: Protocol, cohort: Cohort) -> None:
         generator = protocol.generator_of(arm)
         if arm.arm in NEEDS_POOL and generator.translates:
             _check_sources(generator, arm.name, sum(wanted.values()), train)
+    for test, choice in protocol.tests.items():
+        for name in choice.synthetic:
+            if name not in cohort.classes:
+                raise ConfigError(f"tests.{test}.synthetic: unknown class '{name}'; {nearest(name, cohort.classes)}")
     for column in protocol.subgroups:
         if column not in cohort.table.columns:
             raise ConfigError(
