@@ -209,7 +209,7 @@ class Algorithm(ABC):
         """Return the layer from these features to the logits of the classes; None where D tells no classes apart."""
         return None
 
-    def advance(self, networks: Iterable[nn.Module], images_seen: int, budget: int) -> None:  # noqa: B027
+    def advance(self, networks: Iterable[nn.Module], images_seen: int, budget: int) -> None:  # noqa: B027 - most do not grow
         """Tell networks how far the training is: called before every step, and before an average is sampled.
 
         For networks that grow. The networks are those of `build` or copies of its generator.

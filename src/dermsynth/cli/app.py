@@ -184,7 +184,7 @@ def _stop(message: str, code: int) -> NoReturn:
 
 def register() -> typer.Typer:
     """Import every module with commands, which registers them, and return the command line."""
-    from dermsynth.cli import (  # noqa: F401
+    from dermsynth.cli import (  # noqa: F401 - importing them registers the commands
         audit,
         data,
         doctor,
